@@ -1,0 +1,148 @@
+"""Backbones cut into stages where the number of channels grows."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pmsi_mobile.errors import PmsiError
+
+_MOBILENET_V2_CUTS = ((0, 1), (1, 4), (4, 7), (7, 14), (14, 19))
+TORCHVISION = ("mobilenet_v2", "resnet18", "resnet34")
+
+
+class StagedBackbone(nn.Module):
+    """The stages S1..SN in sequence; returns the feature maps of the last `used` of them.
+
+    images [B, 3, H, W] -> list of `used` tensors [B, channels[i], h_i, w_i], shallow to deep.
+    """
+
+    def __init__(self, stages: list[nn.Module], channels: tuple[int, ...], used: int) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.used = used
+        self.channels = channels[-used:]
+        self.stage_names = tuple(f"S{number}" for number in range(len(stages) - used + 1, len(stages) + 1))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        features = []
+        x = images
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return features[-self.used :]
+
+
+class TimmBackbone(nn.Module):
+    """A timm model with `features_only`; the same interface as StagedBackbone."""
+
+    def __init__(self, name: str, pretrained: bool, used: int) -> None:
+        super().__init__()
+        try:
+            import timm
+        except ImportError:
+            raise PmsiError(
+                f"backbone '{name}' is not one of {', '.join(TORCHVISION)}; for timm models: pip install 'pmsi-mobile[timm]'"
+            ) from None
+        if not timm.is_model(name):
+            raise PmsiError(f"unknown backbone '{name}': neither {', '.join(TORCHVISION)} nor a timm model")
+        try:
+            self.model = timm.create_model(name, pretrained=pretrained, features_only=True)
+        except RuntimeError as error:
+            raise PmsiError(f"timm model '{name}' has no feature stages: {error}") from None
+        if str(getattr(self.model, "output_fmt", "NCHW")) not in ("NCHW", "Format.NCHW"):
+            raise PmsiError(f"timm model '{name}' gives NHWC features, which the stage heads cannot take")
+        channels = tuple(self.model.feature_info.channels())
+        _check_stage_count(name, len(channels), used)
+        self.used = used
+        self.channels = channels[-used:]
+        self.stage_names = tuple(f"S{number}" for number in range(len(channels) - used + 1, len(channels) + 1))
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return list(self.model(images))[-self.used :]
+
+
+def build_backbone(name: str, used: int, weights: str = "none") -> StagedBackbone | TimmBackbone:
+    """Build backbone `name` for its last `used` stages.
+
+    weights: `none` (random), `imagenet` (fetched by torchvision or timm into their cache), or a file with a state
+    dict under the backbone's own key names; classifier entries in it are ignored.
+    Raises PmsiError for an unknown name, weights that cannot be had, or a file that does not fit.
+    """
+    if name not in TORCHVISION:
+        return _build_timm(name, used, weights)
+    import torchvision.models as zoo
+
+    _check_stage_count(name, 5, used)
+    model = zoo.get_model(name, weights=None)
+    if weights == "imagenet":
+        model.load_state_dict(_fetch(name))
+    elif weights != "none":
+        load_matching(model, read_state_dict(Path(weights)), weights)
+    if name == "mobilenet_v2":
+        stages = [model.features[start:end] for start, end in _MOBILENET_V2_CUTS]
+        return StagedBackbone(stages, (32, 24, 32, 96, 1280), used)
+    stem = nn.Sequential(model.conv1, model.bn1, model.relu, model.maxpool)
+    return StagedBackbone([stem, model.layer1, model.layer2, model.layer3, model.layer4], (64, 64, 128, 256, 512), used)
+
+
+def read_state_dict(path: Path) -> Mapping[str, Tensor]:
+    """Read a state dict from .safetensors or a pickle-free torch file. Raises PmsiError when it cannot."""
+    if not path.is_file():
+        raise PmsiError(f"weights file {path} does not exist (--weights takes a file, imagenet or none)")
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PmsiError(f"weights file {path} cannot be read: {reason}") from None
+    content = content.get("state_dict", content) if isinstance(content, Mapping) else content
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise PmsiError(f"weights file {path} is not a state dict")
+    return content
+
+
+def load_matching(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load `state` into `model`; only a classifier may be missing or left over. Raises PmsiError otherwise."""
+    own = model.state_dict()
+    classifier = ("classifier.", "fc.", "head.", "head_", "conv_head.", "bn2_head.")
+    wanted = [key for key in own if not key.startswith(classifier) and not key.endswith("num_batches_tracked")]
+    missing = [key for key in wanted if key not in state]
+    unfit = [key for key in wanted if key in state and state[key].shape != own[key].shape]
+    if missing or unfit:
+        problem = f"{len(missing)} tensors missing, {len(unfit)} of another shape (first: {(missing + unfit)[0]})"
+        raise PmsiError(f"weights file {source} does not fit the backbone: {problem}")
+    model.load_state_dict({key: state[key] for key in own if key in state and state[key].shape == own[key].shape}, strict=False)
+
+
+def _build_timm(name: str, used: int, weights: str) -> TimmBackbone:
+    try:
+        backbone = TimmBackbone(name, weights == "imagenet", used)
+    except (OSError, ConnectionError) as error:
+        raise _no_download(name, error) from None
+    if weights not in ("imagenet", "none"):
+        load_matching(backbone.model, read_state_dict(Path(weights)), weights)
+    return backbone
+
+
+def _fetch(name: str) -> Mapping[str, Any]:
+    from torchvision.models import get_model_weights
+
+    try:
+        return get_model_weights(name).DEFAULT.get_state_dict(progress=True, check_hash=True)
+    except OSError as error:
+        raise _no_download(name, error) from None
+
+
+def _no_download(name: str, error: Exception) -> PmsiError:
+    return PmsiError(f"ImageNet weights of {name} could not be fetched ({error}): pass --weights FILE or --weights none")
+
+
+def _check_stage_count(name: str, available: int, used: int) -> None:
+    if used > available:
+        raise PmsiError(f"{name} has {available} stages, model.stages asks for {used}")

@@ -1,0 +1,102 @@
+"""`ckpt.pt`: everything that leaves a training run, in one file that loads without running code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pmsi_mobile.config import Config, parse_config
+from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.files import atomic_write, sha256
+from pmsi_mobile.network import Network, build_network
+
+MAGIC = "pmsi-mobile checkpoint"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Real images with what the training network in eval mode gives for them: parity without a data set.
+
+    images: uint8 [G, 3, H, W], RGB, resized and cropped. probabilities: float32 [G, K], Mix.
+    """
+
+    images: Tensor
+    probabilities: Tensor
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trained model: weights under the training network's names and all that is needed to use them."""
+
+    config: Config
+    classes: tuple[str, ...]
+    weights: Mapping[str, Tensor]
+    metrics: dict[str, Any]
+    golden: Golden
+    provenance: dict[str, Any]
+
+    def network(self) -> Network:
+        """The training network with these weights, in eval mode, on the CPU."""
+        network = build_network(self.config, len(self.classes), load_weights=False)
+        network.load_state_dict(dict(self.weights))
+        return network.eval()
+
+
+def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
+    """Write `path` atomically."""
+    content = {
+        "magic": MAGIC,
+        "schema_version": SCHEMA_VERSION,
+        "config": checkpoint.config.model_dump(mode="json"),
+        "classes": list(checkpoint.classes),
+        "preprocessing": checkpoint.config.preprocessing.model_dump(mode="json"),
+        "weights": dict(checkpoint.weights),
+        "metrics": checkpoint.metrics,
+        "golden": {"images": checkpoint.golden.images, "probabilities": checkpoint.golden.probabilities},
+        "provenance": checkpoint.provenance,
+    }
+    with atomic_write(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint. Raises PmsiError when it is missing, corrupt, not ours, or of a newer version."""
+    content = load_tensors(path)
+    if not isinstance(content, dict) or content.get("magic") != MAGIC:
+        raise PmsiError(f"{path} is not a pmsi-mobile checkpoint: pass the ckpt.pt that pmsi-train wrote")
+    if content["schema_version"] > SCHEMA_VERSION:
+        raise PmsiError(
+            f"{path} has checkpoint version {content['schema_version']}, this pmsi-mobile reads up to {SCHEMA_VERSION}: "
+            "upgrade with pip install -U pmsi-mobile"
+        )
+    try:
+        return Checkpoint(
+            config=parse_config(content["config"]),
+            classes=tuple(content["classes"]),
+            weights=content["weights"],
+            metrics=content["metrics"],
+            golden=Golden(**content["golden"]),
+            provenance=content["provenance"],
+        )
+    except (KeyError, TypeError) as error:
+        raise PmsiError(f"{path} is an incomplete checkpoint: {error} is missing or malformed") from None
+
+
+def load_tensors(path: Path) -> Any:
+    """`torch.load` of tensors and plain values only. Raises PmsiError when `path` is missing or corrupt."""
+    if not path.is_file():
+        raise PmsiError(f"checkpoint {path} does not exist")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise PmsiError(f"{path} cannot be read as a checkpoint (corrupt, or not one): {reason[:160]}") from None
+
+
+def checkpoint_id(path: Path) -> str:
+    """SHA-256 of the checkpoint file, as exported files carry it."""
+    return sha256(path)

@@ -1,0 +1,75 @@
+"""What every command shares: one-line errors, exit codes, `--debug`, `--version`."""
+
+import functools
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from pmsi_mobile import __version__
+from pmsi_mobile.errors import PmsiError
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"pmsi-mobile {__version__}")
+        raise typer.Exit
+
+
+_SHARED = {
+    "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
+    "version": Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ],
+}
+
+
+def entry_point(command: Callable[..., None]) -> Callable[[], None]:
+    """Make a console script of a command function: `main = entry_point(command)`.
+
+    A PmsiError becomes `error: ...` on stderr and its exit code; anything unexpected is one line and exit code 1.
+    """
+
+    @functools.wraps(command)
+    def guarded(*args: Any, debug: bool = False, version: bool = False, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except (typer.Exit, typer.Abort):
+            raise
+        except KeyboardInterrupt:
+            raise _fail("interrupted", 130) from None
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            if isinstance(error, PmsiError):
+                raise _fail(str(error), error.exit_code) from None
+            hint = "" if debug else " (--debug shows where)"
+            raise _fail(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{hint}", 1) from None
+
+    signature = inspect.signature(command)
+    shared = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=annotation)
+        for name, annotation in _SHARED.items()
+    ]
+    guarded.__signature__ = signature.replace(parameters=[*signature.parameters.values(), *shared])  # type: ignore[attr-defined]
+    guarded.__annotations__ = {**command.__annotations__, **_SHARED}
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(guarded)
+
+    def main() -> None:
+        # A closed pipe (`pmsi-eval ... | head`) is not an error.
+        try:
+            app()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return main
+
+
+def _fail(message: str, code: int) -> typer.Exit:
+    typer.echo(f"error: {message}", err=True)
+    return typer.Exit(code)

@@ -1,0 +1,174 @@
+"""The configuration of a run: presets, overrides, validation.
+
+A resolved `Config` is saved with the run and inside its checkpoint. No heavy import here: `--help` and
+validation answer at once.
+"""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pmsi_mobile.errors import PmsiError
+
+PRESETS = ("paper", "released", "mobile")
+
+PositiveFloat = Annotated[float, Field(gt=0)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelConfig(_Section):
+    """The network."""
+
+    backbone: str = "mobilenet_v2"
+    """`mobilenet_v2`, `resnet18`, `resnet34`, or the name of a timm model."""
+    weights: str = "imagenet"
+    """`imagenet`, `none`, or a state dict file (.safetensors, .pt, .pth) under the backbone's own key names."""
+    stages: int = Field(3, ge=1, le=5)
+    """StageNum: how many of the backbone's last stages take part."""
+    heads: Literal["released", "separable"] = "released"
+    width: int = Field(640, ge=2, multiple_of=2)
+    """Feature width c of every stage."""
+    hidden: int = Field(320, ge=1)
+    """Hidden width of the mutual-vector MLP and of the classifiers."""
+    mix: Literal["logits", "probabilities"] = "logits"
+    """What Eq. 8 sums."""
+
+
+class MosaicConfig(_Section):
+    """The recursive mosaic generator G(image, r)."""
+
+    shuffle: Literal["cycle", "permutation"] = "cycle"
+    """A uniformly random 4-cycle (no tile keeps its place), or any of the 24 permutations."""
+    draw: Literal["batch", "sample"] = "batch"
+    """One draw for the whole batch, or one per sample."""
+    max_recursion: int = Field(3, ge=0, le=5)
+    """Upper bound of r; 0 trains every phase on the original image. The paper advises at most 3."""
+
+
+class Preprocessing(_Section):
+    """From a photo to the network's input: stretch to `resize` x `resize`, crop `crop` x `crop`, normalise.
+
+    Bilinear with antialias. The crop is random in training and central otherwise; `mean` and `std` are per RGB
+    channel of pixels in 0..1.
+    """
+
+    resize: int = Field(512, ge=32)
+    crop: int = Field(448, ge=32, multiple_of=32)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.229, 0.224, 0.225)
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> "Preprocessing":
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}")
+        return self
+
+
+class DataConfig(_Section):
+    """How photos are split and loaded."""
+
+    val_fraction: Fraction = 0.1
+    """Share of the training photos held out, per class, where the data set has no validation split."""
+    test_fraction: Fraction = 0.1
+    """Share held out for the test where the folder has no splits at all."""
+    workers: int = Field(2, ge=0)
+    """Loader processes; 0 loads in the training process. The result does not depend on it."""
+
+
+class TrainConfig(_Section):
+    """The optimisation."""
+
+    epochs: int = Field(150, ge=1)
+    batch_size: int = Field(32, ge=2)
+    """Photos per step on each process."""
+    lr_backbone: PositiveFloat = 1e-4
+    lr_new: PositiveFloat = 1e-3
+    """Learning rate of the layers that do not come from the backbone."""
+    schedule: Literal["cosine", "constant", "onecycle"] = "cosine"
+    """Per step: cosine to 0, constant, or one-cycle (cosine up from 1/25 in `warmup`, cosine down)."""
+    warmup: float = Field(0.1, gt=0, lt=1)
+    """Share of the steps in which one-cycle rises."""
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(5e-4, ge=0)
+    concat_weight: PositiveFloat = 1.0
+    """Weight of the concat classifier's loss."""
+    frozen_epochs: int = Field(5, ge=0)
+    """First epochs in which the backbone is not stepped."""
+    freeze_bn: bool = False
+    """Whether the backbone's BatchNorm statistics stand still in those epochs too."""
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    """Mixed precision."""
+    channels_last: bool = True
+    compile: bool = False
+    """torch.compile the network."""
+    select: Literal["best", "last"] = "best"
+    """Which epoch's weights become ckpt.pt: the best Mix top-1 on the validation split, or the last."""
+    save_minutes: PositiveFloat = 5.0
+    """How often the state for `--resume` is saved within an epoch; it is always saved at an epoch's end."""
+
+
+class Config(_Section):
+    """A whole run."""
+
+    method: Literal["rmg-pmsi", "baseline"] = "rmg-pmsi"
+    """`baseline` is the plain backbone classifier, trained with cross entropy."""
+    seed: int = Field(0, ge=0)
+    model: ModelConfig = ModelConfig()
+    mosaic: MosaicConfig = MosaicConfig()
+    preprocessing: Preprocessing = Preprocessing()
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+
+
+def load_config(preset: str, overrides: dict[str, Any] | None = None) -> Config:
+    """Resolve a preset and dotted overrides such as `{"model.width": 320}`.
+
+    Raises PmsiError for an unknown preset, an unknown key or a value out of range.
+    """
+    if preset not in PRESETS:
+        raise PmsiError(f"unknown preset '{preset}': choose one of {', '.join(PRESETS)}")
+    text = resources.files("pmsi_mobile").joinpath(f"presets/{preset}.yaml").read_text(encoding="utf-8")
+    values = yaml.safe_load(text)
+    for key, value in (overrides or {}).items():
+        section, _, name = key.rpartition(".")
+        target = values.setdefault(section, {}) if section else values
+        if not isinstance(target, dict):
+            raise PmsiError(f"configuration: '{key}' is not a key")
+        target[name] = value
+    return parse_config(values)
+
+
+def parse_config(values: dict[str, Any]) -> Config:
+    """Validate a configuration given as plain values. Raises PmsiError with the first thing that is wrong."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "configuration"
+        raise PmsiError(f"configuration: {where}: {first['msg']} (got {first['input']!r})") from None
+
+
+def parse_assignments(assignments: list[str]) -> dict[str, Any]:
+    """`["train.epochs=5"]` -> `{"train.epochs": 5}`; values are YAML. Raises PmsiError where there is no `=`."""
+    parsed = {}
+    for text in assignments:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip():
+            raise PmsiError(f"--set takes key=value, for example train.epochs=20 (got '{text}')")
+        try:
+            parsed[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise PmsiError(f"--set {key.strip()}: '{value}' is not a YAML value") from None
+    return parsed
+
+
+def save_config(config: Config, path: Path) -> None:
+    """Write the resolved configuration as YAML."""
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
