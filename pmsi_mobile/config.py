@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.files import write_text
 
 PRESETS = ("paper", "released", "mobile")
 
@@ -135,13 +136,29 @@ def load_config(preset: str, overrides: dict[str, Any] | None = None) -> Config:
     if preset not in PRESETS:
         raise PmsiError(f"unknown preset '{preset}': choose one of {', '.join(PRESETS)}")
     text = resources.files("pmsi_mobile").joinpath(f"presets/{preset}.yaml").read_text(encoding="utf-8")
-    values = yaml.safe_load(text)
-    for key, value in (overrides or {}).items():
+    return override(parse_config(yaml.safe_load(text)), overrides or {})
+
+
+def override(config: Config, overrides: dict[str, Any]) -> Config:
+    """`config` with dotted keys replaced. Raises PmsiError for an unknown key or a value out of range."""
+    values = config.model_dump(mode="json")
+    for key, value in overrides.items():
         section, _, name = key.rpartition(".")
-        target = values.setdefault(section, {}) if section else values
-        if not isinstance(target, dict):
-            raise PmsiError(f"configuration: '{key}' is not a key")
+        target = values.get(section) if section else values
+        if not isinstance(target, dict) or name not in target:
+            raise PmsiError(f"configuration: there is no '{key}' (the keys are in the run's config.yaml)")
         target[name] = value
+    return parse_config(values)
+
+
+def read_config(path: Path) -> Config:
+    """Read a configuration that `save_config` wrote. Raises PmsiError when it is not one."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise PmsiError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    if not isinstance(values, dict):
+        raise PmsiError(f"{path} is not a configuration")
     return parse_config(values)
 
 
@@ -171,4 +188,4 @@ def parse_assignments(assignments: list[str]) -> dict[str, Any]:
 
 def save_config(config: Config, path: Path) -> None:
     """Write the resolved configuration as YAML."""
-    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False), encoding="utf-8")
+    write_text(path, yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))

@@ -62,7 +62,7 @@ class PMSINet(nn.Module):
         self.classifiers.append(classifier(stages * width, hidden, num_classes))
         self.head_names = (*self.backbone.stage_names, "concat")
 
-    def interact(self, images: Tensor) -> list[Tensor]:
+    def features(self, images: Tensor) -> list[Tensor]:
         """Normalised images [B, 3, H, W] -> the S enhanced feature vectors m_n [B, c] (Eq. 1-3)."""
         maps = self.backbone(images)
         vectors = [F.adaptive_max_pool2d(smooth(x), 1).flatten(1) for smooth, x in zip(self.smooth, maps, strict=True)]
@@ -71,7 +71,7 @@ class PMSINet(nn.Module):
 
     def forward(self, images: Tensor, phase: int | None = None) -> Tensor:
         """Logits [B, K] of the classifier that `phase` (0..S) trains, or of all of them, [B, S + 1, K]."""
-        vectors = self.interact(images)
+        vectors = self.features(images)
         stages = len(vectors)
         if phase is None:
             inputs = [*vectors, torch.cat(vectors, dim=1)]
@@ -89,9 +89,13 @@ class BaselineNet(nn.Module):
         self.backbone = build_backbone(config.backbone, 1, config.weights)
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(self.backbone.channels[-1], num_classes))
 
+    def features(self, images: Tensor) -> Tensor:
+        """Normalised images [B, 3, H, W] -> pooled features [B, C]."""
+        return F.adaptive_avg_pool2d(self.backbone(images)[-1], 1).flatten(1)
+
     def forward(self, images: Tensor, phase: int | None = None) -> Tensor:
-        """Normalised images [B, 3, H, W] -> logits [B, K] in its one phase, or [B, 1, K]."""
-        logits = self.classifier(F.adaptive_avg_pool2d(self.backbone(images)[-1], 1).flatten(1))
+        """Logits [B, K] in its one phase, or [B, 1, K]."""
+        logits = self.classifier(self.features(images))
         return logits if phase is not None else logits[:, None]
 
 

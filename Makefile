@@ -1,0 +1,40 @@
+# `make demo` and `make test` need Python 3.11 and make; they set up .venv themselves.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= $(shell nproc 2>/dev/null || sysctl -n hw.ncpu)
+DEMO := demo
+
+# One computing thread per process: tests and converters run side by side.
+test: export OMP_NUM_THREADS = 1
+
+.PHONY: setup test lint demo clean
+
+setup: $(VENV)/installed
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+demo: setup
+	rm -rf $(DEMO)
+	$(BIN)/pmsi-birds $(DEMO)/birds --species 6 --train 60 --val 10 --test 20 --size 128
+	$(BIN)/pmsi-train $(DEMO)/birds --weights none --epochs 10 --output $(DEMO)/run \
+		--set preprocessing.resize=112 --set preprocessing.crop=96 --set data.workers=0
+	$(BIN)/pmsi-eval $(DEMO)/run/ckpt.pt $(DEMO)/birds
+	$(BIN)/pmsi-export --format all $(DEMO)/run/ckpt.pt --data $(DEMO)/birds --output $(DEMO)/models
+	$(BIN)/pmsi-bench $(DEMO)/models --report $(DEMO)/report.html
+	@echo "The models are in $(DEMO)/models, the report is $(DEMO)/report.html"
+
+clean:
+	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis

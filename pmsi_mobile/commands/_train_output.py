@@ -1,0 +1,87 @@
+"""What pmsi-train shows: a progress bar on a terminal, a line per epoch, the table of heads."""
+
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from pmsi_mobile.checkpoint import load_checkpoint
+from pmsi_mobile.evaluation import interval
+from pmsi_mobile.records import Row
+
+console = Console(stderr=True)
+
+
+class ConsoleListener:
+    """Draws a training run on stderr; the bar only where stderr is a terminal."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+        self.task: TaskID | None = None
+        self.bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.fields[status]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+
+    def __enter__(self) -> "ConsoleListener":
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def step(self, epoch: int, step: int, steps: int, losses: dict[str, float], photos_per_second: float) -> None:
+        """Move the bar over the whole run, so that the time left is the run's."""
+        status = " ".join(f"{name} {value:.2f}" for name, value in losses.items())
+        done, total = epoch * steps + step, self.epochs * steps
+        if self.task is None:
+            self.task = self.bar.add_task("", total=total, completed=done, status="")
+        self.bar.update(
+            self.task,
+            completed=done,
+            description=f"epoch {epoch + 1}/{self.epochs}",
+            status=f"loss {status} · {photos_per_second:.1f} img/s",
+        )
+
+    def epoch(self, row: Row) -> None:
+        """One line: losses, validation top-1, speed."""
+        losses = " ".join(f"{key.removeprefix('loss_')} {row[key]:.3f}" for key in row if key.startswith("loss_"))
+        tops = " ".join(f"{key.removeprefix('top1_')} {row[key]:.1%}" for key in row if key.startswith("top1_"))
+        console.print(
+            f"epoch {row['epoch']:.0f}/{self.epochs}  loss {losses}"
+            + (f"  val top-1 {tops}" if tops else "")
+            + f"  {row['photos_per_second']:.1f} img/s, {row['seconds']:.0f} s",
+            highlight=False,
+        )
+
+
+def heads_table(checkpoint: Path) -> Table | None:
+    """Accuracy per head on the splits that the checkpoint's metrics have; None where it has none."""
+    metrics = load_checkpoint(checkpoint).metrics
+    splits = [split for split in ("val", "test") if split in metrics]
+    if not splits:
+        return None
+    table = Table(title=f"epoch {metrics['epoch']} ({metrics['select']}), 95 % interval")
+    table.add_column("head")
+    for split in splits:
+        for column in (f"{split} top-1", "interval", f"{split} top-5"):
+            table.add_column(column, justify="right")
+    for head in metrics[splits[0]]["heads"]:
+        cells = []
+        for split in splits:
+            values, photos = metrics[split]["heads"][head], metrics[split]["photos"]
+            low, high = interval(values["top1"], photos)
+            cells += [f"{values['top1']:.1%}", f"{low:.1%} .. {high:.1%}", f"{values['top5']:.1%}"]
+        table.add_row(head, *cells)
+    return table

@@ -1,0 +1,88 @@
+"""`pmsi-eval`: accuracy of every head of a checkpoint, per-class accuracy and the confusion matrix."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pmsi_mobile.cli import entry_point
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="ckpt.pt of pmsi-train.")],
+    data: Annotated[Path, typer.Argument(help="Folder of photos, in any layout that pmsi-train takes.")],
+    split: Annotated[
+        str, typer.Option(help="test, val, train, all, or auto: test where there is one, else val.")
+    ] = "auto",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for heads.csv, per_class.csv and confusion.png [default: eval/ beside the checkpoint].")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Photos at a time.")] = 32,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Measure top-1 and top-5 of each head, Concat and Mix on DATA."""
+    import json
+
+    import torch
+    from rich.console import Console
+    from rich.table import Table
+
+    from pmsi_mobile import evaluation, records
+    from pmsi_mobile.checkpoint import load_checkpoint
+    from pmsi_mobile.data.loading import EvalPhotos, eval_loader
+    from pmsi_mobile.data.splits import photos_for_evaluation
+    from pmsi_mobile.progress import progress
+
+    loaded = load_checkpoint(checkpoint)
+    config = loaded.config
+    with progress("checking photos") as report:
+        photos, notes = photos_for_evaluation(
+            data,
+            loaded.classes,
+            split,
+            val_fraction=config.data.val_fraction,
+            test_fraction=config.data.test_fraction,
+            seed=config.seed,
+            progress=report,
+        )
+    log = Console(stderr=True, highlight=False)
+    for note in notes:
+        log.print(f"note: {note}")
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = loaded.network().to(device)
+    loader = eval_loader(EvalPhotos(photos, config.preprocessing), batch_size, config.data.workers)
+    with progress("evaluating") as report:
+        outputs = evaluation.run_network(
+            network, loader, config.preprocessing, device, lambda done: report(done, len(photos))
+        )
+    heads = evaluation.accuracies(outputs, network.head_names, config.model.mix)
+    confusion = evaluation.confusion_matrix(outputs, config.model.mix)
+
+    folder = output or checkpoint.parent / "eval"
+    intervals = {head: evaluation.interval(values["top1"], len(photos)) for head, values in heads.items()}
+    records.write_csv(
+        folder / "heads.csv",
+        [
+            {"head": head, **values, "top1_low": intervals[head][0], "top1_high": intervals[head][1]}
+            for head, values in heads.items()
+        ],
+    )
+    evaluation.write_per_class(folder / "per_class.csv", confusion, loaded.classes)
+    records.plot_confusion(folder / "confusion.png", confusion.tolist(), loaded.classes)
+
+    if as_json:
+        typer.echo(json.dumps({"checkpoint": str(checkpoint), "photos": len(photos), "split": split, "heads": heads}))
+        return
+    table = Table(title=f"{len(photos)} photos of {data}, split {split}")
+    for column in ("head", "top-1", "95 % interval", "top-5"):
+        table.add_column(column, justify="left" if column == "head" else "right")
+    for head, values in heads.items():
+        low, high = intervals[head]
+        table.add_row(head, f"{values['top1']:.1%}", f"{low:.1%} .. {high:.1%}", f"{values['top5']:.1%}")
+    Console().print(table)
+    typer.echo(f"wrote {folder}/heads.csv, per_class.csv, confusion.png")
+    typer.echo(f"next: pmsi-export --format all {checkpoint}")
+
+
+main = entry_point(evaluate)

@@ -1,0 +1,88 @@
+"""Photos as batches of uint8 tensors. Every random choice is a function of (seed, epoch, photo), so that a resumed
+run sees the same pixels whatever the number of loader processes or the point of interruption."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from pmsi_mobile.config import Preprocessing
+from pmsi_mobile.data.images import load_rgb
+from pmsi_mobile.data.splits import Photo
+from pmsi_mobile.data.transforms import eval_transform, train_transform
+from pmsi_mobile.errors import PmsiError
+
+_ORDER, _AUGMENT = 0, 1
+
+
+def derive_seed(*parts: int) -> int:
+    """An independent 63-bit seed for each tuple of non-negative integers."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+
+
+class EvalPhotos(Dataset[tuple[Tensor, int]]):
+    """Photos under the evaluation transform: (uint8 [3, crop, crop], label)."""
+
+    def __init__(self, photos: Sequence[Photo], preprocessing: Preprocessing) -> None:
+        self.photos = photos
+        self.preprocessing = preprocessing
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        photo = self.photos[index]
+        return eval_transform(load_rgb(photo.path), self.preprocessing), photo.label
+
+
+class TrainPhotos(Dataset[tuple[Tensor, int]]):
+    """Photos under one epoch's training transform: (uint8 [3, crop, crop], label)."""
+
+    def __init__(self, photos: Sequence[Photo], preprocessing: Preprocessing, seed: int, epoch: int) -> None:
+        self.photos = photos
+        self.preprocessing = preprocessing
+        self.seed = seed
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        photo = self.photos[index]
+        generator = torch.Generator().manual_seed(derive_seed(self.seed, _AUGMENT, self.epoch, index))
+        return train_transform(load_rgb(photo.path), self.preprocessing, generator), photo.label
+
+
+def steps_per_epoch(photos: int, batch_size: int, processes: int = 1) -> int:
+    """Full batches in an epoch; a data set smaller than one batch is one batch."""
+    return max(1, photos // (batch_size * processes))
+
+
+def epoch_batches(
+    photos: int, batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1
+) -> list[list[int]]:
+    """This process's batches of photo indices in one epoch: shuffled, no photo twice, the last partial batch dropped.
+
+    Raises PmsiError when a process would get fewer than two photos (BatchNorm needs two).
+    """
+    batch_size = min(batch_size, photos // processes)
+    if batch_size < 2:
+        raise PmsiError(f"{photos} training photos are too few for {processes} processes: at least two each are needed")
+    generator = torch.Generator().manual_seed(derive_seed(seed, _ORDER, epoch))
+    order = torch.randperm(photos, generator=generator).tolist()
+    share = order[rank::processes]
+    steps = steps_per_epoch(photos, batch_size, processes)
+    return [share[step * batch_size : (step + 1) * batch_size] for step in range(steps)]
+
+
+def train_loader(dataset: TrainPhotos, batches: list[list[int]], workers: int) -> DataLoader[tuple[Tensor, Tensor]]:
+    """The given batches in order."""
+    pin = torch.cuda.is_available()
+    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, pin_memory=pin)
+
+
+def eval_loader(dataset: EvalPhotos, batch_size: int, workers: int) -> DataLoader[tuple[Tensor, Tensor]]:
+    """All photos once, in order."""
+    return DataLoader(dataset, batch_size=batch_size, num_workers=workers, pin_memory=torch.cuda.is_available())

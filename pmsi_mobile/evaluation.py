@@ -1,0 +1,98 @@
+"""Accuracy of each head, of Concat and of Mix."""
+
+import csv
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from scipy.stats import binomtest
+from torch import Tensor, nn
+from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
+
+from pmsi_mobile.config import Preprocessing
+from pmsi_mobile.data.transforms import normalise
+from pmsi_mobile.files import write_text
+from pmsi_mobile.network import mix
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What a network gave for N photos: logits [N, heads, K] and labels [N], on the CPU."""
+
+    logits: Tensor
+    labels: Tensor
+
+
+@torch.inference_mode()
+def run_network(
+    network: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    preprocessing: Preprocessing,
+    device: torch.device,
+    progress: Callable[[int], None] | None = None,
+) -> Outputs:
+    """All heads' logits over batches of uint8 photos, in eval mode. `progress` is told the photos done."""
+    was_training = network.training
+    network.eval()
+    logits, labels = [], []
+    done = 0
+    for images, targets in batches:
+        inputs = normalise(images.to(device, non_blocking=True), preprocessing)
+        logits.append(network(inputs).float().cpu())
+        labels.append(targets)
+        done += len(targets)
+        if progress:
+            progress(done)
+    network.train(was_training)
+    return Outputs(torch.cat(logits), torch.cat(labels))
+
+
+def accuracies(outputs: Outputs, head_names: tuple[str, ...], mix_rule: str) -> dict[str, dict[str, float]]:
+    """`{head: {"top1": ..., "top5": ...}}` for every head and `mix`, as shares in 0..1."""
+    classes = outputs.logits.shape[-1]
+    scores = {name: outputs.logits[:, index] for index, name in enumerate(head_names)}
+    if len(head_names) > 1:
+        scores["mix"] = mix(outputs.logits, mix_rule)
+    return {
+        name: {
+            f"top{k}": float(
+                multiclass_accuracy(values, outputs.labels, classes, average="micro", top_k=min(k, classes))
+            )
+            for k in (1, 5)
+        }
+        for name, values in scores.items()
+    }
+
+
+def final_head(head_names: tuple[str, ...]) -> str:
+    """The name under which `accuracies` lists the prediction that is shipped: `mix`, or the only head."""
+    return "mix" if len(head_names) > 1 else head_names[0]
+
+
+def interval(share: float, photos: int) -> tuple[float, float]:
+    """95 % Wilson interval of a share measured on `photos` photos."""
+    result = binomtest(round(share * photos), photos).proportion_ci(method="wilson")
+    return float(result.low), float(result.high)
+
+
+def confusion_matrix(outputs: Outputs, mix_rule: str) -> Tensor:
+    """Counts [K, K], true class by row, Mix prediction by column."""
+    classes = outputs.logits.shape[-1]
+    return multiclass_confusion_matrix(mix(outputs.logits, mix_rule).argmax(dim=1), outputs.labels, classes)
+
+
+def write_per_class(path: Path, confusion: Tensor, classes: tuple[str, ...]) -> None:
+    """CSV with a row per class: photos, Mix top-1, and the class it is most often taken for."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(["class", "photos", "correct", "top1", "most_confused_with", "times"])
+    for index, name in enumerate(classes):
+        row = confusion[index].clone()
+        photos, correct = int(row.sum()), int(row[index])
+        row[index] = 0
+        times = int(row.max())
+        other = classes[int(row.argmax())] if times else ""
+        writer.writerow([name, photos, correct, f"{correct / photos:.4f}" if photos else "", other, times])
+    write_text(path, text.getvalue())

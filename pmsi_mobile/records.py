@@ -1,0 +1,87 @@
+"""What a run leaves to read and look at: metrics.csv, TensorBoard, heads.csv, curves.png."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pmsi_mobile.files import atomic_write, write_text
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
+
+Row = dict[str, float]
+
+
+def write_csv(path: Path, rows: Sequence[dict[str, float | str]]) -> None:
+    """Write rows under the first one's keys, atomically."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
+    writer.writeheader()
+    writer.writerows({key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows)
+    write_text(path, text.getvalue())
+
+
+def open_tensorboard(folder: Path, first_epoch: int) -> "SummaryWriter":
+    """A TensorBoard writer; events from `first_epoch` on that a killed run left are superseded."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(folder), purge_step=first_epoch + 1)
+
+
+def log_epoch(writer: "SummaryWriter", row: Row) -> None:
+    """One scalar per column; `loss_S3` becomes `loss/S3`."""
+    for key, value in row.items():
+        if key != "epoch":
+            writer.add_scalar(key.replace("_", "/", 1), value, int(row["epoch"]))
+    writer.flush()
+
+
+def plot_curves(path: Path, history: Sequence[Row]) -> None:
+    """Loss of each phase and validation top-1 of each head over the epochs."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    columns = list(history[0])
+    losses = [column for column in columns if column.startswith("loss_")]
+    tops = [column for column in columns if column.startswith("top1_")]
+    epochs = [row["epoch"] for row in history]
+    figure = Figure(figsize=(11 if tops else 6, 4.2), layout="constrained")
+    axes = figure.subplots(1, 2 if tops else 1, squeeze=False)[0]
+    for column in losses:
+        axes[0].plot(epochs, [row[column] for row in history], marker="o", ms=3, label=column.removeprefix("loss_"))
+    axes[0].set(title="Training loss per phase", xlabel="epoch", ylabel="cross entropy")
+    for column in tops:
+        name = column.removeprefix("top1_")
+        style = {"lw": 2.5, "color": "black"} if name == "mix" else {}
+        axes[1].plot(epochs, [100 * row[column] for row in history], marker="o", ms=3, label=name, **style)
+    if tops:
+        axes[1].set(title="Validation top-1 per head", xlabel="epoch", ylabel="top-1 (%)")
+    for axis in axes:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axis.grid(alpha=0.3)
+        axis.legend()
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=130, format="png")
+
+
+def plot_confusion(path: Path, counts: Sequence[Sequence[int]], classes: Sequence[str]) -> None:
+    """Confusion matrix, each row as shares of its class; class names where they can be read."""
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    matrix = np.asarray(counts, dtype=float)
+    shares = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    side = min(6 + 0.16 * len(classes), 24)
+    figure = Figure(figsize=(side, side), layout="constrained")
+    axis = figure.subplots()
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    axis.set(xlabel="predicted (Mix)", ylabel="true class", title="Confusion matrix, share of each true class")
+    if len(classes) <= 100:
+        size = 9 if len(classes) <= 30 else 6
+        axis.set_xticks(range(len(classes)), classes, rotation=90, fontsize=size)
+        axis.set_yticks(range(len(classes)), classes, fontsize=size)
+    figure.colorbar(image, ax=axis, shrink=0.7)
+    with atomic_write(path) as temporary:
+        figure.savefig(temporary, dpi=110, format="png")
