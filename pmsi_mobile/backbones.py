@@ -117,7 +117,9 @@ def load_matching(model: nn.Module, state: Mapping[str, Tensor], source: str) ->
     if missing or unfit:
         problem = f"{len(missing)} tensors missing, {len(unfit)} of another shape (first: {(missing + unfit)[0]})"
         raise PmsiError(f"weights file {source} does not fit the backbone: {problem}")
-    model.load_state_dict({key: state[key] for key in own if key in state and state[key].shape == own[key].shape}, strict=False)
+    model.load_state_dict(
+        {key: state[key] for key in own if key in state and state[key].shape == own[key].shape}, strict=False
+    )
 
 
 def _build_timm(name: str, used: int, weights: str) -> TimmBackbone:
@@ -140,7 +142,9 @@ def _fetch(name: str) -> Mapping[str, Any]:
 
 
 def _no_download(name: str, error: Exception) -> PmsiError:
-    return PmsiError(f"ImageNet weights of {name} could not be fetched ({error}): pass --weights FILE or --weights none")
+    return PmsiError(
+        f"ImageNet weights of {name} could not be fetched ({error}): pass --weights FILE or --weights none"
+    )
 
 
 def _check_stage_count(name: str, available: int, used: int) -> None:

@@ -23,7 +23,8 @@ def _print_version(wanted: bool) -> None:
 _SHARED = {
     "debug": Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")],
     "version": Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit."),
     ],
 }
 

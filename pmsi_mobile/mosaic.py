@@ -31,7 +31,9 @@ def recursive_mosaic(
         raise ValueError(f"recursions must be 0..{PAPER_MAX_RECURSION} (allow_deep=True for more), got {recursions}")
     height, width = images.shape[-2:]
     if height % 2**recursions or width % 2**recursions:
-        raise ValueError(f"{height} x {width} images cannot be cut {recursions} times: sides must be divisible by {2**recursions}")
+        raise ValueError(
+            f"{height} x {width} images cannot be cut {recursions} times: sides must be divisible by {2**recursions}"
+        )
     if recursions == 0:
         return images
     mosaic = images.clone()

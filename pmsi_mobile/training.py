@@ -128,7 +128,7 @@ class Trainer:
         self.scheduler = build_scheduler(self.optimizer, config.train, self.steps * config.train.epochs)
         self.progress = self._restore() if resuming else Progress()
         if config.train.compile:
-            self.network.features = torch.compile(self.network.features)  # type: ignore[method-assign]
+            self.network.features = torch.compile(self.network.features)  # type: ignore[assignment]
         self.model: nn.Module = accelerator.prepare_model(self.network)
 
     def fit(self, listener: Listener) -> Path:
@@ -140,7 +140,7 @@ class Trainer:
         writer = records.open_tensorboard(self.folder / "tensorboard", self.progress.epoch) if main else None
         while self.progress.epoch < self.config.train.epochs:
             row = self._train_epoch(listener)
-            val = self.evaluate(self.data.val)
+            val = self.evaluate(self.network, self.data.val)
             row |= {f"top1_{head}": value["top1"] for head, value in val.items()}
             history = [*self.progress.history, row]
             best = self._is_best(row)
@@ -161,23 +161,23 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         return self._finish()
 
-    def evaluate(self, photos: Sequence[Photo]) -> dict[str, dict[str, float]]:
-        """Accuracies per head over `photos`, shared out among the processes; empty for no photos."""
+    def evaluate(self, network: Network, photos: Sequence[Photo]) -> dict[str, dict[str, float]]:
+        """Accuracies per head of `network` over `photos`, shared out among the processes; empty for no photos."""
         if not photos:
             return {}
         accelerator, train = self.accelerator, self.config.train
         # Each rank has its own running statistics after its last step; rank 0's are the ones that are saved.
-        for buffer in self.network.buffers():
+        for buffer in network.buffers():
             broadcast(buffer)
         share = EvalPhotos(photos[accelerator.process_index :: accelerator.num_processes], self.config.preprocessing)
         loader = eval_loader(share, train.batch_size, self.config.data.workers)
         parts: list[Outputs] = (
-            gather_object([run_network(self.network, loader, self.config.preprocessing, accelerator.device)])
+            gather_object([run_network(network, loader, self.config.preprocessing, accelerator.device)])
             if len(share)
             else gather_object([])
         )
         outputs = Outputs(torch.cat([part.logits for part in parts]), torch.cat([part.labels for part in parts]))
-        return accuracies(outputs, self.network.head_names, self.config.model.mix)
+        return accuracies(outputs, network.head_names, self.config.model.mix)
 
     def _train_epoch(self, listener: Listener) -> records.Row:
         config, progress, accelerator = self.config, self.progress, self.accelerator
@@ -195,7 +195,9 @@ class Trainer:
         sums = torch.tensor(progress.loss_sums or [0.0] * len(names), device=accelerator.device)
         started = reported = saved = time.monotonic()
         first = progress.step
-        for step, (images, labels) in enumerate(train_loader(photos, batches[first:], config.data.workers), start=first):
+        for step, (images, labels) in enumerate(
+            train_loader(photos, batches[first:], config.data.workers), start=first
+        ):
             step_seed = derive_seed(config.seed, _STEP_SEED, epoch, step, rank)
             torch.manual_seed(step_seed)
             losses = train_batch(
@@ -284,8 +286,7 @@ class Trainer:
         """Add what only the end of a run knows to ckpt.pt, and draw the curves."""
         path = self.folder / "ckpt.pt"
         checkpoint = load_checkpoint(path)
-        self.network.load_state_dict(dict(checkpoint.weights))
-        test = self.evaluate(self.data.test)
+        test = self.evaluate(checkpoint.network().to(self.accelerator.device), self.data.test)
         if self.accelerator.is_main_process:
             last = self.progress.history[-1]
             metrics = {**checkpoint.metrics, "last_epoch": last}
@@ -335,7 +336,8 @@ def golden_samples(checkpoint: Checkpoint, photos: Sequence[Photo]) -> Golden:
     count = min(GOLDEN_SAMPLES, len(photos))
     chosen = [photos[index * len(photos) // count] for index in range(count)]
     preprocessing = checkpoint.config.preprocessing
-    images = torch.stack([image for image, _ in EvalPhotos(chosen, preprocessing)])
+    dataset = EvalPhotos(chosen, preprocessing)
+    images = torch.stack([dataset[index][0] for index in range(count)])
     with torch.inference_mode():
         logits = checkpoint.network()(normalise(images, preprocessing))
     return Golden(images, mix(logits, checkpoint.config.model.mix).clone())

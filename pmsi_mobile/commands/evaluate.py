@@ -15,7 +15,10 @@ def evaluate(
         str, typer.Option(help="test, val, train, all, or auto: test where there is one, else val.")
     ] = "auto",
     output: Annotated[
-        Path | None, typer.Option(help="Folder for heads.csv, per_class.csv and confusion.png [default: eval/ beside the checkpoint].")
+        Path | None,
+        typer.Option(
+            help="Folder for heads.csv, per_class.csv and confusion.png [default: eval/ beside the checkpoint]."
+        ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos at a time.")] = 32,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,

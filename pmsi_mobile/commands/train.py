@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pmsi_mobile.cli import entry_point
-from pmsi_mobile.config import PRESETS, Config, load_config, override, parse_assignments, read_config, save_config
+from pmsi_mobile.config import (
+    PRESETS,
+    Config,
+    load_config,
+    override,
+    parse_assignments,
+    read_config,
+    save_config,
+)
 from pmsi_mobile.errors import PmsiError
 
 if TYPE_CHECKING:
@@ -17,7 +25,8 @@ if TYPE_CHECKING:
 
 def train(
     data: Annotated[
-        Path, typer.Argument(help="Folder of class folders (with or without train/val/test), CUB, Cars or Aircraft.")
+        Path,
+        typer.Argument(help="Folder of class folders (with or without train/val/test), CUB, Cars or Aircraft."),
     ],
     preset: Annotated[str | None, typer.Option(help=f"Recipe: {', '.join(PRESETS)} [default: mobile].")] = None,
     method: Annotated[str | None, typer.Option(help="rmg-pmsi or baseline (the plain backbone classifier).")] = None,
@@ -28,7 +37,8 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="Epochs to train.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
     assignments: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override any value, e.g. model.width=320.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Override any value, e.g. model.width=320."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Run folder [default: runs/<name of DATA>].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run folder.")] = False,

@@ -93,7 +93,10 @@ def test_both_shuffles_reach_all_their_permutations():
     image = numbered(1, 2, 2)
     for shuffle, expected in (("cycle", 6), ("permutation", 24)):
         generator = seeded(0)
-        seen = {tuple(recursive_mosaic(image, 1, shuffle=shuffle, generator=generator)[0, 0].flatten().tolist()) for _ in range(400)}
+        seen = {
+            tuple(recursive_mosaic(image, 1, shuffle=shuffle, generator=generator)[0, 0].flatten().tolist())
+            for _ in range(400)
+        }
         assert len(seen) == expected
 
 

@@ -82,7 +82,8 @@ def test_a_phase_reaches_every_stage_and_only_its_own_classifier(phase):
 
 
 @pytest.mark.parametrize(
-    ("stages", "recursions"), [(1, [1, 0]), (2, [2, 1, 0]), (3, [3, 2, 1, 0]), (4, [3, 3, 2, 1, 0]), (5, [3, 3, 3, 2, 1, 0])]
+    ("stages", "recursions"),
+    [(1, [1, 0]), (2, [2, 1, 0]), (3, [3, 2, 1, 0]), (4, [3, 3, 2, 1, 0]), (5, [3, 3, 3, 2, 1, 0])],
 )
 def test_phases_follow_algorithm_1_with_r_clamped_to_3(stages, recursions):
     config, network = build(model__stages=stages, train__concat_weight=2.0)
@@ -143,7 +144,10 @@ def test_unusable_weights_are_one_line(tmp_path, content, message):
 
 @pytest.mark.parametrize(
     ("overrides", "message"),
-    [({"model__backbone": "mobilenet_v9"}, "unknown backbone"), ({"model__backbone": "convnext_atto", "model__stages": 5}, "has 4 stages")],
+    [
+        ({"model__backbone": "mobilenet_v9"}, "unknown backbone"),
+        ({"model__backbone": "convnext_atto", "model__stages": 5}, "has 4 stages"),
+    ],
 )
 def test_a_backbone_that_cannot_be_built_is_one_line(overrides, message):
     with pytest.raises(PmsiError, match=message):

@@ -1,0 +1,1 @@
+"""From a checkpoint to verified model files: fold, convert, check."""

@@ -1,0 +1,172 @@
+"""The artifact contract: what a client must know about an exported file, as JSON beside it."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pmsi_mobile.config import Preprocessing
+from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.files import write_text
+
+SCHEMA_VERSION = 1
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelSummary(_Part):
+    """Which network it is."""
+
+    method: Literal["rmg-pmsi", "baseline"]
+    backbone: str
+    stages: int | None
+    """StageNum; null for the baseline, as the two below."""
+    heads: Literal["released", "separable"] | None
+    width: int | None
+
+
+class InputSpec(_Part):
+    """The one input: raw RGB pixels, normalised inside the graph."""
+
+    name: Literal["image"] = "image"
+    layout: Literal["NHWC", "NCHW", "image"]
+    shape: tuple[int, int, int, int]
+    dtype: Literal["float32"] = "float32"
+    colour: Literal["RGB"] = "RGB"
+    value_range: tuple[float, float] = (0.0, 255.0)
+
+
+class OutputSpec(_Part):
+    """The one output: probabilities that sum to 1."""
+
+    name: Literal["probabilities"] = "probabilities"
+    shape: tuple[int, int]
+    dtype: Literal["float32"] = "float32"
+
+
+class PreprocessingSpec(_Part):
+    """From a photo to the input. `mean` and `std` (pixels in 0..1) are already in the graph: for information."""
+
+    resize_rule: Literal["stretch to resize x resize, bilinear, antialias"] = (
+        "stretch to resize x resize, bilinear, antialias"
+    )
+    resize: int
+    crop_rule: Literal["centre crop x crop"] = "centre crop x crop"
+    crop: int
+    normalisation: Literal["in the graph"] = "in the graph"
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+    def for_network(self) -> Preprocessing:
+        """The same as the configuration section that the transforms take."""
+        return Preprocessing(resize=self.resize, crop=self.crop, mean=self.mean, std=self.std)
+
+
+class Agreement(_Part):
+    """An exported file against the training network on the same images."""
+
+    images: int
+    max_abs_difference: float
+    """Of probabilities."""
+    top1_agreement: float
+    """Share of images in 0..1."""
+    top1: float | None = None
+    """Accuracy of the file where labels are known, in 0..1."""
+    reference_top1: float | None = None
+    """The training network's, on the same images."""
+
+
+class Parity(_Part):
+    """The verdict of the parity gate. `not measured` carries the reason."""
+
+    status: Literal["passed", "failed", "not measured"]
+    gate: str
+    reason: str | None = None
+    golden: Agreement | None = None
+    """On the checkpoint's golden samples."""
+    photos: Agreement | None = None
+    """On the photos of `--data`."""
+
+
+class Contract(_Part):
+    """Everything about one exported file."""
+
+    schema_version: Literal[1] = 1
+    format: str
+    precision: Literal["fp32"]
+    model: ModelSummary
+    input: InputSpec
+    output: OutputSpec
+    classes: tuple[str, ...] = Field(min_length=1)
+    """In the order of the output."""
+    preprocessing: PreprocessingSpec
+    mix: Literal["logits", "probabilities"] | None
+    """What Eq. 8 sums; null for the baseline."""
+    checkpoint_sha256: str = Field(pattern="^[0-9a-f]{64}$")
+    tools: dict[str, str]
+    """Package -> version that took part."""
+    created: datetime
+    """UTC."""
+    parity: Parity
+    metrics: dict[str, Any]
+    """Accuracy as measured at training time, from the checkpoint."""
+
+
+def sidecar_path(model: Path) -> Path:
+    """`model.tflite` -> `model.tflite.json`."""
+    return model.with_name(f"{model.name}.json")
+
+
+def labels_path(model: Path) -> Path:
+    """`model.tflite` -> `model.labels.txt`, one for all formats of a model."""
+    return model.with_name(f"{model.stem}.labels.txt")
+
+
+def write_sidecar(contract: Contract, model: Path) -> Path:
+    """Write the contract beside the model; returns its path."""
+    path = sidecar_path(model)
+    write_text(path, contract.model_dump_json(indent=2) + "\n")
+    return path
+
+
+def write_labels(classes: tuple[str, ...], model: Path) -> Path:
+    """Write the class names beside the model, one a line in the output's order; returns the path."""
+    path = labels_path(model)
+    write_text(path, "".join(f"{name}\n" for name in classes))
+    return path
+
+
+def read_sidecar(model: Path) -> Contract:
+    """The contract of an exported file.
+
+    Raises PmsiError when it is missing, not JSON, of a newer schema version, or breaks the schema.
+    """
+    path = sidecar_path(model)
+    if not path.is_file():
+        raise PmsiError(f"{path} is missing: pmsi-export writes it beside the model, keep the two together")
+    try:
+        text = path.read_text(encoding="utf-8")
+        version = _SchemaVersion.model_validate_json(text).schema_version
+        if version > SCHEMA_VERSION:
+            raise PmsiError(
+                f"{path} has contract version {version}, this pmsi-mobile reads up to {SCHEMA_VERSION}: "
+                "upgrade with pip install -U pmsi-mobile"
+            )
+        return Contract.model_validate_json(text)
+    except (ValidationError, UnicodeDecodeError) as error:
+        raise PmsiError(f"{path} is not a model contract: {_first_problem(error)}") from None
+
+
+class _SchemaVersion(BaseModel):
+    schema_version: int
+
+
+def _first_problem(error: ValidationError | UnicodeDecodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return "it is not UTF-8 text"
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}" if where else first["msg"]

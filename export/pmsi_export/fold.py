@@ -1,0 +1,232 @@
+"""Training network -> one inference-only graph from raw pixels to probabilities.
+
+Everything that is constant at inference is multiplied into the weights, in double precision, so that no converter has
+to find it: BatchNorms, the division by 255 * std, and the sum over heads.
+"""
+
+import copy
+from typing import Any, cast
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.experimental.optimization import fuse
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
+
+from pmsi_mobile.backbones import StagedBackbone, TimmBackbone
+from pmsi_mobile.config import Preprocessing
+from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.network import BaselineNet, Network, PMSINet
+
+
+class MixGraph(nn.Module):
+    """Raw RGB pixels 0..255, float32 [B, 3, H, W] -> probabilities [B, K].
+
+    Equal to normalising, running the training network in eval mode and mixing its heads.
+    """
+
+    mean: Tensor
+
+    def __init__(self, mean: Tensor, backbone: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.backbone = backbone
+        self.head = head
+
+    def forward(self, image: Tensor) -> Tensor:
+        # The mean is subtracted here and not shifted into the first bias: that convolution pads with zeros, which
+        # stand for the mean colour only when the subtraction comes before the padding.
+        return self.head(self.backbone(image - self.mean))
+
+
+class InteractionHead(nn.Module):
+    """The last S stages' maps -> probabilities [B, K]: smooth convolutions, interaction (Eq. 1-3), Mix (Eq. 8)."""
+
+    def __init__(self, smooth: nn.ModuleList, mlp: nn.Module, hidden: nn.ModuleList, mix: nn.Module) -> None:
+        super().__init__()
+        self.smooth = smooth
+        self.mlp = mlp
+        self.hidden = hidden
+        self.mix = mix
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        vectors = [_global_max(smooth(x)) for smooth, x in zip(self.smooth, maps, strict=True)]
+        mutual = self.mlp(torch.cat(vectors, dim=1))
+        enhanced = [x + torch.sigmoid(mutual * x) * x for x in vectors]
+        inputs = [*enhanced, torch.cat(enhanced, dim=1)]
+        return self.mix([linear(x) for linear, x in zip(self.hidden, inputs, strict=True)])
+
+
+class SumOfLogits(nn.Module):
+    """Hidden vectors of all heads -> softmax of their summed logits, in one product: sum W_n h_n = [W_1 ... W_n] h."""
+
+    def __init__(self, outputs: list[nn.Linear]) -> None:
+        super().__init__()
+        weight = torch.cat([output.weight for output in outputs], dim=1)
+        self.linear = _linear(weight, torch.stack([output.bias for output in outputs]).sum(dim=0))
+
+    def forward(self, hidden: list[Tensor]) -> Tensor:
+        return self.linear(F.elu(torch.cat(hidden, dim=1))).softmax(dim=1)
+
+
+class MeanOfProbabilities(nn.Module):
+    """Hidden vectors of all heads -> mean of their softmaxes."""
+
+    def __init__(self, outputs: list[nn.Linear]) -> None:
+        super().__init__()
+        self.outputs = nn.ModuleList(outputs)
+
+    def forward(self, hidden: list[Tensor]) -> Tensor:
+        first, *others = [output(F.elu(x)).softmax(dim=1) for output, x in zip(self.outputs, hidden, strict=True)]
+        return sum(others, first) / len(hidden)
+
+
+class BaselineHead(nn.Module):
+    """The last stage's map -> probabilities [B, K]: global average, linear, softmax."""
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.linear = linear
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        last = maps[-1]
+        pooled = F.avg_pool2d(last, [int(side) for side in last.shape[-2:]])
+        return self.linear(pooled.flatten(1)).softmax(dim=1)
+
+
+class ChannelScale(nn.Module):
+    """x * scale, scale [1, 3, 1, 1]: for the few backbones that do not begin with a plain convolution."""
+
+    scale: Tensor
+
+    def __init__(self, scale: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("scale", scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale
+
+
+def fold(network: Network, preprocessing: Preprocessing, mix_rule: str) -> MixGraph:
+    """Fold a training network into its inference graph; `network` is not changed.
+
+    mix_rule: `logits` or `probabilities` (Eq. 8); the baseline, with its one head, does not look at it.
+    Raises PmsiError when a timm backbone cannot be traced.
+    """
+    exact = copy.deepcopy(network).eval().double().requires_grad_(False)
+    mean, std = (
+        torch.tensor(values, dtype=torch.double).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std)
+    )
+    head = _baseline_head(exact) if isinstance(exact, BaselineNet) else _interaction_head(exact, mix_rule)
+    return MixGraph(255 * mean, _fold_backbone(exact.backbone, 1 / (255 * std)), head).float().eval()
+
+
+def _fold_backbone(backbone: StagedBackbone | TimmBackbone, input_scale: Tensor) -> nn.Module:
+    """The backbone for inputs that still want multiplying by `input_scale` [1, 3, 1, 1]."""
+    folded = cast(fx.GraphModule, fuse(_trace(backbone), no_trace=True))
+    image = next(node for node in folded.graph.nodes if node.op == "placeholder")
+    first = [folded.get_submodule(str(node.target)) for node in image.users if node.op == "call_module"]
+    # Subclasses may compute on their weights before they convolve: only nn.Conv2d itself is known to be linear in them.
+    convolutions = [module for module in first if type(module) is nn.Conv2d and module.groups == 1]
+    if len(convolutions) < len(image.users):
+        return nn.Sequential(ChannelScale(input_scale), folded)
+    for convolution in convolutions:
+        convolution.weight = nn.Parameter(convolution.weight * input_scale, requires_grad=False)
+    return folded
+
+
+def _trace(backbone: StagedBackbone | TimmBackbone) -> fx.GraphModule:
+    """A graph of plain layers in which `fuse` finds its convolution-BatchNorm pairs; dropouts are left out."""
+    tracer = fx.Tracer() if isinstance(backbone, StagedBackbone) else _timm_tracer()
+    root = _split_norm_act(backbone) if isinstance(backbone, TimmBackbone) else backbone
+    try:
+        graph = tracer.trace(root)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160]
+        raise PmsiError(
+            f"this backbone cannot be exported, its graph cannot be traced ({reason}): use another one"
+        ) from None
+    traced = fx.GraphModule(root, graph)
+    for node in list(traced.graph.nodes):
+        if node.op == "call_module" and isinstance(traced.get_submodule(node.target), nn.Dropout | nn.Identity):
+            node.replace_all_uses_with(node.args[0])
+            traced.graph.erase_node(node)
+    traced.delete_all_unused_submodules()
+    traced.recompile()
+    return traced
+
+
+def _timm_tracer() -> fx.Tracer:
+    """A tracer that keeps whole what timm says cannot be traced through."""
+    from timm.layers import get_notrace_functions, get_notrace_modules
+
+    leaves = tuple(get_notrace_modules())
+
+    class TimmTracer(fx.Tracer):
+        def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
+            return isinstance(module, leaves) or super().is_leaf_module(module, qualified_name)
+
+    return TimmTracer(autowrap_functions=tuple(get_notrace_functions()))
+
+
+def _split_norm_act(backbone: TimmBackbone) -> TimmBackbone:
+    """timm's BatchNorm-with-activation as a BatchNorm followed by its activation."""
+    from timm.layers import BatchNormAct2d
+
+    split = copy.deepcopy(backbone)
+    for name, module in backbone.named_modules():
+        if type(module) is BatchNormAct2d:
+            norm = nn.BatchNorm2d(module.num_features, eps=module.eps).to(module.weight)
+            norm.load_state_dict(module.state_dict(), strict=False)
+            split.set_submodule(name, nn.Sequential(norm, module.drop, module.act).eval())
+    return split
+
+
+def _interaction_head(network: PMSINet, mix_rule: str) -> InteractionHead:
+    classifiers = [_fold_classifier(list(classifier.children())) for classifier in network.classifiers]
+    hidden, outputs = ([pair[side] for pair in classifiers] for side in (0, 1))
+    mix = SumOfLogits(outputs) if mix_rule == "logits" else MeanOfProbabilities(outputs)
+    smooth = nn.ModuleList(_fold_smooth(list(block.children())) for block in network.smooth)
+    return InteractionHead(smooth, _fold_mlp(list(network.mlp.children())), nn.ModuleList(hidden), mix)
+
+
+def _baseline_head(network: BaselineNet) -> BaselineHead:
+    _dropout, linear = network.classifier
+    return BaselineHead(cast(nn.Linear, linear))
+
+
+def _fold_smooth(block: list[Any]) -> nn.Sequential:
+    first, first_norm, first_act, second, second_norm, second_act = block
+    return nn.Sequential(
+        fuse_conv_bn_eval(first, first_norm), first_act, fuse_conv_bn_eval(second, second_norm), second_act
+    )
+
+
+def _fold_mlp(mlp: list[Any]) -> nn.Module:
+    """Two linear layers with nothing between them are one; it is used where it takes fewer multiplications."""
+    first, _dropout, second = mlp
+    merged = _linear(second.weight @ first.weight, second.weight @ first.bias + second.bias)
+    if merged.weight.numel() < first.weight.numel() + second.weight.numel():
+        return merged
+    return nn.Sequential(first, second)
+
+
+def _fold_classifier(classifier: list[Any]) -> tuple[nn.Linear, nn.Linear]:
+    """The linear layers before and after the ELU, both BatchNorms in the first."""
+    input_norm, hidden, hidden_norm, _elu, output = classifier
+    scale = input_norm.weight * torch.rsqrt(input_norm.running_var + input_norm.eps)
+    shift = input_norm.bias - input_norm.running_mean * scale
+    on_raw_input = _linear(hidden.weight * scale, hidden.weight @ shift + hidden.bias).eval()
+    return fuse_linear_bn_eval(on_raw_input, hidden_norm), output
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device="meta")
+    layer.weight = nn.Parameter(weight, requires_grad=False)
+    layer.bias = nn.Parameter(bias, requires_grad=False)
+    return layer
+
+
+def _global_max(x: Tensor) -> Tensor:
+    """[B, C, H, W] -> [B, C]. As a pooling over the whole map: `amax` becomes a transpose and a reduction in TFLite."""
+    return F.max_pool2d(x, [int(side) for side in x.shape[-2:]]).flatten(1)

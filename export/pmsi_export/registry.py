@@ -1,0 +1,156 @@
+"""The export formats, as data."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
+
+from pmsi_mobile.errors import PmsiError
+
+if TYPE_CHECKING:
+    from pmsi_export.contract import Contract
+    from pmsi_export.fold import MixGraph
+    from pmsi_export.runner import Runner
+
+
+@dataclass(frozen=True)
+class Format:
+    """One export format.
+
+    module: where its `convert` and `load` are. layout: of the input image. convert_needs, run_needs: top-level modules
+    that must be installed; `extra` installs them. not_runnable: `sys.platform` -> why a file cannot be run there.
+    """
+
+    name: str
+    suffix: str
+    runtime: str
+    module: str
+    extra: str | None
+    precisions: tuple[str, ...]
+    layout: str
+    convert_needs: tuple[str, ...] = ()
+    run_needs: tuple[str, ...] = ()
+    not_runnable: Mapping[str, str] = field(default_factory=dict)
+
+
+class FormatModule(Protocol):
+    """What a module in `pmsi_export.formats` offers."""
+
+    def convert(self, graph: "MixGraph", contract: "Contract", path: Path) -> None:
+        """Write `graph` to `path`, a path that does not exist yet."""
+
+    def load(self, path: Path, threads: int = 1) -> "Runner":
+        """Open a file. Raises PmsiError when it cannot be read."""
+
+
+_CORE_ML = "Core ML runs on macOS and iOS only"
+
+FORMATS: Mapping[str, Format] = {
+    format.name: format
+    for format in (
+        Format(
+            name="tflite",
+            suffix=".tflite",
+            runtime="LiteRT",
+            module="pmsi_export.formats.tflite",
+            extra="tflite",
+            precisions=("fp32",),
+            layout="NHWC",
+            convert_needs=("litert_torch",),
+            run_needs=("ai_edge_litert",),
+        ),
+        Format(
+            name="onnx",
+            suffix=".onnx",
+            runtime="ONNX Runtime",
+            module="pmsi_export.formats.onnx",
+            extra="onnx",
+            precisions=("fp32",),
+            layout="NCHW",
+            convert_needs=("onnx", "onnxscript", "onnxsim"),
+            run_needs=("onnxruntime",),
+        ),
+        Format(
+            name="torchscript",
+            suffix=".ptl",
+            runtime="PyTorch Lite interpreter",
+            module="pmsi_export.formats.torchscript",
+            extra=None,
+            precisions=("fp32",),
+            layout="NCHW",
+        ),
+        Format(
+            name="coreml",
+            suffix=".mlpackage",
+            runtime="Core ML",
+            module="pmsi_export.formats.coreml",
+            extra="coreml",
+            precisions=("fp32",),
+            layout="image",
+            convert_needs=("coremltools",),
+            run_needs=("coremltools",),
+            not_runnable={"linux": _CORE_ML, "win32": _CORE_ML},
+        ),
+        Format(
+            name="executorch",
+            suffix=".pte",
+            runtime="ExecuTorch",
+            module="pmsi_export.formats.executorch",
+            extra="executorch",
+            precisions=("fp32",),
+            layout="NCHW",
+            convert_needs=("executorch",),
+            run_needs=("executorch",),
+        ),
+    )
+}
+
+
+def get_format(name: str) -> Format:
+    """Raises PmsiError for an unknown name."""
+    if name not in FORMATS:
+        raise PmsiError(f"unknown format '{name}': choose from {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def format_of(path: Path) -> Format:
+    """The format of an exported file, by its suffix. Raises PmsiError when no format has it."""
+    for known in FORMATS.values():
+        if path.suffix == known.suffix:
+            return known
+    suffixes = ", ".join(known.suffix for known in FORMATS.values())
+    raise PmsiError(f"{path} is not an exported model: its suffix should be one of {suffixes}")
+
+
+def require(known: Format, modules: tuple[str, ...]) -> None:
+    """Raise PmsiError, saying what to install, unless all `modules` of the format are there."""
+    missing = [module for module in modules if find_spec(module) is None]
+    if missing:
+        raise PmsiError(
+            f"format {known.name} needs {', '.join(missing)}, which is not installed: "
+            f"pip install 'pmsi-mobile[{known.extra}]'"
+        )
+
+
+def load_file(path: Path, threads: int = 1) -> "Runner":
+    """Open an exported file with its runtime on `threads` CPU threads.
+
+    Raises NotRunnable when the runtime does not exist on this system, PmsiError when the path is not an exported file,
+    cannot be read, or its runtime is not installed.
+    """
+    from pmsi_export.runner import NotRunnable
+
+    known = format_of(path)
+    if not path.exists():
+        raise PmsiError(f"model {path} does not exist")
+    if sys.platform in known.not_runnable:
+        raise NotRunnable(f"{path} cannot be run here: {known.not_runnable[sys.platform]}")
+    require(known, known.run_needs)
+    return format_module(known).load(path, threads)
+
+
+def format_module(known: Format) -> FormatModule:
+    return cast(FormatModule, import_module(known.module))

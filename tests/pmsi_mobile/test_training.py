@@ -1,0 +1,251 @@
+"""The training loop on drawn birds: phases, schedules, resumption, processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from pmsi_mobile.checkpoint import load_checkpoint
+from pmsi_mobile.config import load_config
+from pmsi_mobile.data.birds import write_birds
+from pmsi_mobile.data.splits import open_data
+from pmsi_mobile.network import build_network, phases
+from pmsi_mobile.optim import build_optimizer, build_scheduler
+from pmsi_mobile.training import Trainer, train_batch
+
+SMALL = {
+    "model.weights": "none",
+    "model.width": 16,
+    "model.hidden": 8,
+    "preprocessing.resize": 72,
+    "preprocessing.crop": 64,
+    "train.epochs": 2,
+    "train.batch_size": 6,
+    "data.workers": 0,
+}
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "birds"
+    write_birds(root, species=3, train=8, val=2, test=2, size=72, seed=0)
+    return root
+
+
+class Silent:
+    def __init__(self):
+        self.rows = []
+
+    def step(self, epoch, step, steps, losses, photos_per_second):
+        pass
+
+    def epoch(self, row):
+        self.rows.append(row)
+
+
+def run(birds, folder, **overrides):
+    config = load_config("mobile", {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}})
+    data = open_data(birds, val_fraction=0.1, test_fraction=0.1, seed=0)
+    listener = Silent()
+    folder.mkdir(parents=True, exist_ok=True)
+    return Trainer(config, data, folder, Accelerator()).fit(listener), listener
+
+
+def command(birds, folder, *extra):
+    arguments = [sys.executable, "-m", "pmsi_mobile.commands.train", str(birds), "--output", str(folder)]
+    for key, value in SMALL.items():
+        arguments += ["--set", f"{key}={value}"]
+    return [*arguments, *extra]
+
+
+def same_weights(first, second):
+    a, b = (torch.load(path, weights_only=True)["network"] for path in (first / "state.pt", second / "state.pt"))
+    assert a.keys() == b.keys()
+    return all(torch.equal(a[key], b[key]) for key in a)
+
+
+def test_a_run_leaves_what_its_user_looks_for(birds, tmp_path):
+    path, listener = run(birds, tmp_path / "run")
+    for name in ("state.pt", "metrics.csv", "curves.png", "heads.csv", "ckpt.pt"):
+        assert (tmp_path / "run" / name).stat().st_size > 0
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
+    assert [row["epoch"] for row in listener.rows] == [1, 2]
+    checkpoint = load_checkpoint(path)
+    assert set(checkpoint.metrics["val"]["heads"]) == {"S3", "S4", "S5", "concat", "mix"}
+    assert checkpoint.metrics["test"]["photos"] == 6
+    assert checkpoint.metrics["last_epoch"]["epoch"] == 2
+    assert checkpoint.golden.images.shape == (6, 3, 64, 64)
+    assert torch.allclose(checkpoint.golden.probabilities.sum(1), torch.ones(6))
+    header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
+    assert header.startswith("epoch,loss_S3,loss_S4,loss_S5,loss_concat,lr_backbone,lr_new")
+
+
+def test_the_best_epoch_is_kept_and_the_last_one_on_request(birds, tmp_path):
+    path, listener = run(birds, tmp_path / "best", train__epochs=3)
+    tops = [row["top1_mix"] for row in listener.rows]
+    assert load_checkpoint(path).metrics["epoch"] == 1 + tops.index(max(tops))
+    path, _ = run(birds, tmp_path / "last", train__epochs=3, train__select="last")
+    assert load_checkpoint(path).metrics["epoch"] == 3
+
+
+def test_the_baseline_trains_and_reports_one_head(birds, tmp_path):
+    path, listener = run(birds, tmp_path / "run", method="baseline", train__epochs=1)
+    assert set(load_checkpoint(path).metrics["val"]["heads"]) == {"baseline"}
+    assert "loss_baseline" in listener.rows[0]
+
+
+def test_loader_processes_do_not_change_the_result(birds, tmp_path):
+    run(birds, tmp_path / "none", train__epochs=1)
+    run(birds, tmp_path / "two", train__epochs=1, data__workers=2)
+    assert same_weights(tmp_path / "none", tmp_path / "two")
+
+
+def test_each_phase_makes_one_step_from_its_own_input():
+    config = load_config(
+        "paper", {**SMALL, "train.concat_weight": 2.0, "train.lr_backbone": 0.01, "train.lr_new": 0.01}
+    )
+    torch.manual_seed(0)
+    network = build_network(config, 4).train()
+    plan = phases(config, network.head_names)
+    seen, steps = [], []
+    network.register_forward_pre_hook(lambda module, args: seen.append(args[0].clone()))
+    optimizer = build_optimizer(network, config.train)
+    optimizer.register_step_post_hook(
+        lambda *_: steps.append([c[4].weight.detach().clone() for c in network.classifiers])
+    )
+    before = [c[4].weight.detach().clone() for c in network.classifiers]
+    images = torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8)
+    labels = torch.arange(4)
+    losses = train_batch(
+        network, optimizer, Accelerator(), images, labels, plan, config, torch.Generator().manual_seed(0)
+    )
+    assert losses.shape == (4,)
+    assert len(seen) == len(steps) == 4
+    assert len({tuple(x.flatten()[:5000].tolist()) for x in seen}) == 4
+    for phase, after in enumerate(steps):
+        for head, (old, new) in enumerate(zip(before, after, strict=True)):
+            # Only the phase's classifier has a gradient; the others do not move, not even by decay or momentum.
+            assert torch.equal(old, new) == (head != phase)
+        before = after
+
+
+def test_frozen_epochs_leave_the_backbone_but_not_its_statistics(birds, tmp_path):
+    initial = None
+    for freeze_bn in (False, True):
+        folder = tmp_path / str(freeze_bn)
+        path, _ = run(birds, folder, train__epochs=1, train__frozen_epochs=1, train__freeze_bn=freeze_bn)
+        weights = load_checkpoint(path).weights
+        torch.manual_seed(0)
+        config = load_checkpoint(path).config
+        trainer_start = Trainer(
+            config, open_data(birds, val_fraction=0, test_fraction=0, seed=0), tmp_path, Accelerator()
+        )
+        initial = trainer_start.network.state_dict()
+        for name, tensor in weights.items():
+            if not name.startswith("backbone."):
+                continue
+            moved = not torch.equal(tensor, initial[name])
+            statistics = "running_" in name or "num_batches" in name
+            assert moved == (statistics and not freeze_bn), name
+    assert initial is not None
+
+
+def test_schedules_end_where_the_recipes_say():
+    for schedule, first, last in (("cosine", 1.0, 0.0), ("constant", 1.0, 1.0), ("onecycle", 1 / 25, 0.0)):
+        config = load_config("paper", {**SMALL, "train.schedule": schedule})
+        optimizer = build_optimizer(build_network(config, 3), config.train)
+        scheduler = build_scheduler(optimizer, config.train, 100)
+        rates = []
+        for _ in range(100):
+            rates.append(optimizer.param_groups[1]["lr"])
+            optimizer.step()
+            scheduler.step()
+        assert rates[0] == pytest.approx(first * 1e-3)
+        assert rates[-1] == pytest.approx(last * 1e-3, abs=1e-6)
+        assert max(rates) == pytest.approx(1e-3, rel=1e-3)
+
+
+def test_a_killed_run_resumes_to_the_same_weights(birds, tmp_path):
+    """kill -9 at several moments, mid-epoch states included; the weights are those of an undisturbed run."""
+    often = ["--set", "train.save_minutes=0.0001", "--set", "train.epochs=3"]
+    subprocess.run(command(birds, tmp_path / "whole", *often), check=True, capture_output=True, env=ENVIRONMENT)
+    state = tmp_path / "killed" / "state.pt"
+    resume: list[str] = []
+    for _ in range(3):
+        process = subprocess.Popen(
+            command(birds, tmp_path / "killed", *often, *resume),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env=ENVIRONMENT,
+        )
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
+            time.sleep(0.01)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        resume = ["--resume"]
+    done = subprocess.run(
+        command(birds, tmp_path / "killed", *often, "--resume"), capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert done.returncode == 0, done.stderr
+    assert same_weights(tmp_path / "whole", tmp_path / "killed")
+    whole, killed = (load_checkpoint(tmp_path / name / "ckpt.pt") for name in ("whole", "killed"))
+    assert torch.equal(whole.golden.probabilities, killed.golden.probabilities)
+    assert whole.metrics["val"] == killed.metrics["val"]
+    rows = [(tmp_path / name / "metrics.csv").read_text().splitlines() for name in ("whole", "killed")]
+    assert len(rows[0]) == len(rows[1]) == 4
+
+
+def test_an_existing_run_is_not_overwritten(birds, tmp_path):
+    run_folder = tmp_path / "run"
+    one = ["--set", "train.epochs=1"]
+    subprocess.run(command(birds, run_folder, *one), check=True, capture_output=True, env=ENVIRONMENT)
+    again = subprocess.run(command(birds, run_folder, *one), capture_output=True, text=True, env=ENVIRONMENT)
+    assert again.returncode == 2
+    assert again.stderr.startswith("error: ")
+    assert "--resume" in again.stderr
+    other = subprocess.run(
+        command(birds, run_folder, "--set", "train.epochs=4", "--resume"),
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    assert other.returncode == 2
+    assert "other settings" in other.stderr
+    nothing = subprocess.run(
+        command(birds, tmp_path / "none", "--resume"), capture_output=True, text=True, env=ENVIRONMENT
+    )
+    assert nothing.returncode == 2
+    assert "no run to resume" in nothing.stderr
+
+
+def test_two_processes_hold_the_same_parameters(birds, tmp_path):
+    """torchrun with gloo on the CPU; frozen and free epochs, so that unused parameters come and go."""
+    script = Path(__file__).with_name("ddp_run.py")
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    result = subprocess.run(
+        [
+            *torchrun,
+            str(script),
+            str(birds),
+            str(tmp_path),
+            json.dumps({**SMALL, "train.frozen_epochs": 1, "train.batch_size": 4}),
+        ],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stderr[-3000:]
+    first, second = (torch.load(tmp_path / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert load_checkpoint(tmp_path / "run" / "ckpt.pt").metrics["val"]["photos"] == 6
