@@ -44,18 +44,20 @@ class TimmBackbone(nn.Module):
             import timm
         except ImportError:
             raise PmsiError(
-                f"backbone '{name}' is not one of {', '.join(TORCHVISION)}; for timm models: pip install 'pmsi-mobile[timm]'"
+                f"backbone '{name}' is not one of {', '.join(TORCHVISION)}: "
+                "for timm models, pip install 'pmsi-mobile[timm]'"
             ) from None
         if not timm.is_model(name):
             raise PmsiError(f"unknown backbone '{name}': neither {', '.join(TORCHVISION)} nor a timm model")
         try:
-            self.model = timm.create_model(name, pretrained=pretrained, features_only=True)
+            model: Any = timm.create_model(name, pretrained=pretrained, features_only=True)
         except RuntimeError as error:
             raise PmsiError(f"timm model '{name}' has no feature stages: {error}") from None
-        if str(getattr(self.model, "output_fmt", "NCHW")) not in ("NCHW", "Format.NCHW"):
+        if str(getattr(model, "output_fmt", "NCHW")) not in ("NCHW", "Format.NCHW"):
             raise PmsiError(f"timm model '{name}' gives NHWC features, which the stage heads cannot take")
-        channels = tuple(self.model.feature_info.channels())
+        channels = tuple(model.feature_info.channels())
         _check_stage_count(name, len(channels), used)
+        self.model = model
         self.used = used
         self.channels = channels[-used:]
         self.stage_names = tuple(f"S{number}" for number in range(len(channels) - used + 1, len(channels) + 1))

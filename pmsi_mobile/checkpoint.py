@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pmsi_mobile.config import Config, parse_config
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.files import atomic_write, sha256
+from pmsi_mobile.files import atomic_write
 from pmsi_mobile.network import Network, build_network
 
 MAGIC = "pmsi-mobile checkpoint"
@@ -40,9 +40,16 @@ class Checkpoint:
     provenance: dict[str, Any]
 
     def network(self) -> Network:
-        """The training network with these weights, in eval mode, on the CPU."""
+        """The training network with these weights, in eval mode, on the CPU.
+
+        Raises PmsiError when the weights do not fit the configuration.
+        """
         network = build_network(self.config, len(self.classes), load_weights=False)
-        network.load_state_dict(dict(self.weights))
+        try:
+            network.load_state_dict(dict(self.weights))
+        except RuntimeError as error:
+            first = str(error).splitlines()[-1].strip()
+            raise PmsiError(f"the checkpoint's weights do not fit its configuration: {first[:160]}") from None
         return network.eval()
 
 
@@ -70,8 +77,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise PmsiError(f"{path} is not a pmsi-mobile checkpoint: pass the ckpt.pt that pmsi-train wrote")
     if content["schema_version"] > SCHEMA_VERSION:
         raise PmsiError(
-            f"{path} has checkpoint version {content['schema_version']}, this pmsi-mobile reads up to {SCHEMA_VERSION}: "
-            "upgrade with pip install -U pmsi-mobile"
+            f"{path} has checkpoint version {content['schema_version']}, this pmsi-mobile reads up to "
+            f"{SCHEMA_VERSION}: upgrade with pip install -U pmsi-mobile"
         )
     try:
         return Checkpoint(
@@ -95,8 +102,3 @@ def load_tensors(path: Path) -> Any:
     except Exception as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PmsiError(f"{path} cannot be read as a checkpoint (corrupt, or not one): {reason[:160]}") from None
-
-
-def checkpoint_id(path: Path) -> str:
-    """SHA-256 of the checkpoint file, as exported files carry it."""
-    return sha256(path)

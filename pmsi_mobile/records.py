@@ -2,8 +2,10 @@
 
 import csv
 import io
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from pmsi_mobile.files import atomic_write, write_text
@@ -27,6 +29,9 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, float | str]]) -> None:
 
 def open_tensorboard(folder: Path, first_epoch: int) -> "SummaryWriter":
     """A TensorBoard writer; events from `first_epoch` on that a killed run left are superseded."""
+    # TensorBoard's writer imports TensorFlow where it is installed: seconds, and chatter on stderr. The presence of
+    # this module is TensorBoard's own switch for its built-in stub.
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("tensorboard.compat.notf"))
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder), purge_step=first_epoch + 1)

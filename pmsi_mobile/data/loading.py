@@ -77,12 +77,12 @@ def epoch_batches(
     return [share[step * batch_size : (step + 1) * batch_size] for step in range(steps)]
 
 
-def train_loader(dataset: TrainPhotos, batches: list[list[int]], workers: int) -> DataLoader[tuple[Tensor, Tensor]]:
+def train_loader(dataset: TrainPhotos, batches: list[list[int]], workers: int) -> DataLoader[tuple[Tensor, int]]:
     """The given batches in order."""
     pin = torch.cuda.is_available()
     return DataLoader(dataset, batch_sampler=batches, num_workers=workers, pin_memory=pin)
 
 
-def eval_loader(dataset: EvalPhotos, batch_size: int, workers: int) -> DataLoader[tuple[Tensor, Tensor]]:
+def eval_loader(dataset: EvalPhotos, batch_size: int, workers: int) -> DataLoader[tuple[Tensor, int]]:
     """All photos once, in order."""
     return DataLoader(dataset, batch_size=batch_size, num_workers=workers, pin_memory=torch.cuda.is_available())

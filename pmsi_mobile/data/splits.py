@@ -66,7 +66,8 @@ def open_data(
     for name, paths in listing.splits["train"].items():
         if not paths:
             raise PmsiError(
-                f"class {name} has no photos in {_train_folder(root) / name}: add JPEG or PNG files, or remove the folder"
+                f"class {name} has no photos in {_train_folder(root) / name}: "
+                "add JPEG or PNG files, or remove the folder"
             )
     readable, skipped = _readable(listing.splits, root, progress)
     for name, paths in readable["train"].items():

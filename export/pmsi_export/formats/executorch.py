@@ -1,0 +1,39 @@
+"""ExecuTorch with the XNNPACK backend."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pmsi_export.contract import Contract
+from pmsi_export.fold import MixGraph
+from pmsi_export.runner import Image, Probabilities, Runner, nchw
+
+
+def convert(graph: MixGraph, contract: Contract, path: Path) -> None:
+    """Write `graph` as a .pte file, what XNNPACK knows delegated to it."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    exported = torch.export.export(graph, (torch.zeros(contract.input.shape),))
+    lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+    path.write_bytes(lowered.to_executorch().buffer)
+
+
+def load(path: Path, threads: int = 1) -> Runner:
+    """Open a .pte file. ExecuTorch's thread pool belongs to the process: it is set for all of it."""
+    from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
+    from executorch.runtime import Runtime
+
+    _unsafe_reset_threadpool(threads)
+    program = Runtime.get().load_program(path)
+    method = program.load_method("forward")
+
+    def prepare(image: Image) -> Tensor:
+        return torch.from_numpy(nchw(image))
+
+    def run(native: Tensor) -> Probabilities:
+        # The result lies in the method's own memory until the next call.
+        return method.execute([native])[0][0].numpy().copy()
+
+    return Runner(prepare, run)

@@ -1,0 +1,24 @@
+"""The training network as one more runner: what every exported file is compared with."""
+
+import torch
+from torch import Tensor
+
+from pmsi_export.runner import Image, Probabilities, Runner
+from pmsi_mobile.checkpoint import Checkpoint
+from pmsi_mobile.data.transforms import normalise
+from pmsi_mobile.network import mix
+
+
+def reference_runner(checkpoint: Checkpoint) -> Runner:
+    """The checkpoint's network in eval mode on the CPU, unfolded, its heads mixed."""
+    network = checkpoint.network()
+    preprocessing, rule = checkpoint.config.preprocessing, checkpoint.config.model.mix
+
+    def prepare(image: Image) -> Tensor:
+        return normalise(torch.from_numpy(image).permute(2, 0, 1)[None], preprocessing)
+
+    @torch.inference_mode()
+    def run(native: Tensor) -> Probabilities:
+        return mix(network(native), rule)[0].numpy()
+
+    return Runner(prepare, run)
