@@ -20,7 +20,6 @@ from pmsi_export.contract import (
     OutputSpec,
     Parity,
     PreprocessingSpec,
-    labels_path,
     sidecar_path,
     write_labels,
     write_sidecar,
@@ -31,7 +30,8 @@ from pmsi_export.preprocess import load_image
 from pmsi_export.registry import Format, format_module, load_file, require
 from pmsi_export.runner import NotRunnable
 from pmsi_mobile import __version__
-from pmsi_mobile.checkpoint import Checkpoint, checkpoint_id, load_checkpoint
+from pmsi_mobile.checkpoint import Checkpoint, load_checkpoint
+from pmsi_mobile.files import sha256
 
 PRECISION = "fp32"
 
@@ -68,7 +68,7 @@ def export(
     loaded = load_checkpoint(checkpoint)
     graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix)
     unmeasured = not_measured(PRECISION, "--no-verify" if not verify else "not yet")
-    contract = describe(loaded, checkpoint_id(checkpoint), known, unmeasured)
+    contract = describe(loaded, sha256(checkpoint), known, unmeasured)
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pmsi-export-", dir=target.parent) as staging:
         staged = Path(staging) / target.name
@@ -81,8 +81,8 @@ def export(
     return Exported(placed, _size(placed), final, seconds)
 
 
-def describe(checkpoint: Checkpoint, sha256: str, known: Format, parity: Parity) -> Contract:
-    """The contract of `checkpoint` (its file's SHA-256 is `sha256`) in a format."""
+def describe(checkpoint: Checkpoint, digest: str, known: Format, parity: Parity) -> Contract:
+    """The contract of `checkpoint` (its file's SHA-256 is `digest`) in a format."""
     config, classes = checkpoint.config, checkpoint.classes
     crop = config.preprocessing.crop
     interactive = config.method == "rmg-pmsi"
@@ -104,7 +104,7 @@ def describe(checkpoint: Checkpoint, sha256: str, known: Format, parity: Parity)
         classes=classes,
         preprocessing=PreprocessingSpec(**config.preprocessing.model_dump()),
         mix=config.model.mix if interactive else None,
-        checkpoint_sha256=sha256,
+        checkpoint_sha256=digest,
         tools={
             "pmsi-mobile": __version__,
             **{name: version(name) for name in dict.fromkeys(("torch", *known.convert_needs, *known.run_needs))},
@@ -144,7 +144,7 @@ def _put_in_place(staged: Path, target: Path, contract: Contract) -> Path:
     final = rejected_path(target) if failed else target
     os.replace(staged, final)
     write_sidecar(contract, final)
-    write_labels(contract.classes, final)
+    write_labels(contract.classes, target)
     return final
 
 
@@ -157,4 +157,6 @@ def _remove(path: Path) -> None:
 
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files in a directory."""
-    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
+    return (
+        sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
+    )

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from pmsi_mobile.errors import PmsiError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class Format:
     """One export format.
 
+    runtime: what runs the files, in words for tables.
     module: where its `convert` and `load` are. layout: of the input image. convert_needs, run_needs: top-level modules
     that must be installed; `extra` installs them. not_runnable: `sys.platform` -> why a file cannot be run there.
     """
@@ -30,7 +31,7 @@ class Format:
     module: str
     extra: str | None
     precisions: tuple[str, ...]
-    layout: str
+    layout: Literal["NHWC", "NCHW", "image"]
     convert_needs: tuple[str, ...] = ()
     run_needs: tuple[str, ...] = ()
     not_runnable: Mapping[str, str] = field(default_factory=dict)
@@ -141,15 +142,21 @@ def load_file(path: Path, threads: int = 1) -> "Runner":
     Raises NotRunnable when the runtime does not exist on this system, PmsiError when the path is not an exported file,
     cannot be read, or its runtime is not installed.
     """
+    from pmsi_export.quiet import silenced
     from pmsi_export.runner import NotRunnable
 
     known = format_of(path)
     if not path.exists():
         raise PmsiError(f"model {path} does not exist")
     if sys.platform in known.not_runnable:
-        raise NotRunnable(f"{path} cannot be run here: {known.not_runnable[sys.platform]}")
+        raise NotRunnable(path, known.not_runnable[sys.platform])
     require(known, known.run_needs)
-    return format_module(known).load(path, threads)
+    try:
+        with silenced():
+            return format_module(known).load(path, threads)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise PmsiError(f"{path} cannot be read as a {known.name} model: {reason}") from None
 
 
 def format_module(known: Format) -> FormatModule:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,11 @@ Probabilities = NDArray[np.float32]
 
 
 class NotRunnable(MeasurementError):
-    """A file's runtime does not exist on this system; the message says why and where it does."""
+    """A file's runtime does not exist on this system; `reason` says why and where it does."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"{path} cannot be run here: {reason}")
+        self.reason = reason
 
 
 @dataclass(frozen=True)

@@ -120,8 +120,8 @@ def write_birds(
             for number in range(counts[split]):
                 drawn = draw_bird(bird, np.random.default_rng([seed, split_index, label, number]), size)
                 name = f"{split}/{bird.name}/{number:04d}"
-                _save(Image.fromarray(drawn.image), unfinished / f"{name}.jpg", quality=92)
-                _save(Image.fromarray(drawn.mask), unfinished / "masks" / f"{name}.png")
+                _save(drawn.image, unfinished / f"{name}.jpg")
+                _save(drawn.mask, unfinished / "masks" / f"{name}.png")
                 done += 1
                 if progress:
                     progress(done, total)
@@ -141,9 +141,9 @@ def _holds(root: Path, record: dict[str, object]) -> bool:
         return False
 
 
-def _save(image: Image.Image, path: Path, **options: int) -> None:
+def _save(pixels: np.ndarray, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    image.save(path, **options)
+    Image.fromarray(pixels).save(path, quality=92)
 
 
 class _Palette(NamedTuple):
@@ -255,7 +255,7 @@ def _draw_eye(canvas: _Canvas, ring: str) -> None:
         canvas.fill(_circle(_EYE, 0.098), _DARK)
         canvas.fill(_circle(_EYE, 0.086), _COLOURS[ring], part=True)
     canvas.fill(_circle(_EYE, 0.048), _DARK)
-    canvas.fill(_circle(_EYE + (0.014, -0.016), 0.015), (255, 255, 255))
+    canvas.fill(_circle(_EYE + _GLINT, 0.015), (255, 255, 255))
 
 
 def _background(rng: np.random.Generator, size: int) -> Image.Image:
@@ -342,10 +342,12 @@ def _across_wing(along: float, across: float) -> Points:
     return (1 - across) * top + across * bottom
 
 
-_EYE = np.array([0.335, -0.265])
+# Outlines in bird coordinates, point by point around each shape.
+# fmt: off
+_EYE, _GLINT = np.array([0.335, -0.265]), np.array([0.014, -0.016])
 _BODY = _smooth(
-    [(0.30, -0.42), (0.41, -0.37), (0.47, -0.26), (0.43, -0.14), (0.39, -0.04), (0.37, 0.10), (0.24, 0.26)]
-    + [(0.02, 0.31), (-0.22, 0.24), (-0.42, 0.15), (-0.42, 0.06), (-0.20, -0.08), (0.02, -0.20), (0.15, -0.34)]
+    [(0.30, -0.42), (0.41, -0.37), (0.47, -0.26), (0.43, -0.14), (0.39, -0.04), (0.37, 0.10), (0.24, 0.26),
+     (0.02, 0.31), (-0.22, 0.24), (-0.42, 0.15), (-0.42, 0.06), (-0.20, -0.08), (0.02, -0.20), (0.15, -0.34)]
 )
 _BELLY = _smooth(
     [(0.41, -0.12), (0.375, 0.0), (0.355, 0.10), (0.235, 0.245), (0.02, 0.29), (-0.2, 0.22), (-0.05, 0.17), (0.2, 0.1)]
@@ -355,8 +357,8 @@ _WING_BOTTOM = _smooth([(0.21, -0.09), (0.13, 0.10), (-0.06, 0.19), (-0.30, 0.19
 _CRESTS = {
     "tufted": _smooth([(0.38, -0.36), (0.31, -0.47), (0.19, -0.50), (0.12, -0.44), (0.14, -0.34), (0.26, -0.34)]),
     "spiky": np.array(
-        [(0.40, -0.37), (0.36, -0.62), (0.29, -0.44), (0.20, -0.64), (0.18, -0.43), (0.02, -0.58), (0.10, -0.36)]
-        + [(-0.06, -0.42), (0.10, -0.28), (0.28, -0.34)]
+        [(0.40, -0.37), (0.36, -0.62), (0.29, -0.44), (0.20, -0.64), (0.18, -0.43), (0.02, -0.58), (0.10, -0.36),
+        (-0.06, -0.42), (0.10, -0.28), (0.28, -0.34)]
     ),
 }
 _BEAKS = {
@@ -369,6 +371,7 @@ _BEAKS = {
         [(0.44, -0.29), (0.58, -0.27), (0.70, -0.18), (0.765, -0.02), (0.66, -0.13), (0.56, -0.19), (0.44, -0.20)]
     ),
 }
+# fmt: on
 _FAN = [(0.46 * np.cos(angle), 0.46 * np.sin(angle)) for angle in np.radians(np.linspace(-42, 42, 9))]
 _TAILS: dict[str, tuple[Points, list[Points]]] = {
     "forked": (

@@ -22,14 +22,12 @@ def convert(graph: MixGraph, contract: Contract, path: Path) -> None:
 
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
-        # coremltools refuses max_pool2d of an exported program that leaves its stride to the default; a trace spells it out.
+        # A trace, for coremltools refuses an exported program's max_pool2d that leaves the stride to its default.
         traced = torch.jit.trace(graph, torch.zeros(contract.input.shape))
         model = ct.convert(
             traced,
             inputs=[
-                ct.ImageType(
-                    name=contract.input.name, shape=contract.input.shape, color_layout=ct.colorlayout.RGB
-                )
+                ct.ImageType(name=contract.input.name, shape=contract.input.shape, color_layout=ct.colorlayout.RGB)
             ],
             classifier_config=ct.ClassifierConfig(list(contract.classes)),
             minimum_deployment_target=ct.target.iOS15,
@@ -37,9 +35,7 @@ def convert(graph: MixGraph, contract: Contract, path: Path) -> None:
             convert_to="mlprogram",
         )
     specification = model.get_spec()
-    ct.utils.rename_feature(
-        specification, specification.description.predictedProbabilitiesName, contract.output.name
-    )
+    ct.utils.rename_feature(specification, specification.description.predictedProbabilitiesName, contract.output.name)
     named = ct.models.MLModel(specification, weights_dir=model.weights_dir, skip_model_load=True)
     # The prediction is a dictionary without order: a reader needs the classes to make a vector of it.
     named.user_defined_metadata[_CLASSES] = json.dumps(contract.classes)

@@ -1,0 +1,42 @@
+"""Which model files the arguments of a command mean."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from pmsi_export.registry import FORMATS, format_of
+from pmsi_mobile.errors import PmsiError
+
+_SUFFIXES = frozenset(known.suffix for known in FORMATS.values())
+
+
+def find_models(paths: Sequence[Path]) -> list[Path]:
+    """Model files in the order given, folders replaced by the models in them, by name.
+
+    Files that failed their parity gate are left out of a folder; named one by one they are taken. A file given twice
+    is there twice. Raises PmsiError for a path that does not exist, is no model, or a folder without models.
+    """
+    return [model for path in paths for model in _models_of(path)]
+
+
+def short_names(models: Sequence[Path]) -> list[str]:
+    """File names, or paths as given where two different files have the same name."""
+    counts = Counter(model.name for model in set(models))
+    return [model.name if counts[model.name] == 1 else str(model) for model in models]
+
+
+def _models_of(path: Path) -> list[Path]:
+    if not path.exists():
+        raise PmsiError(f"{path} does not exist: pass exported model files or a folder of them")
+    # A Core ML package is a folder too.
+    if path.is_dir() and path.suffix not in _SUFFIXES:
+        models = sorted(
+            child for child in path.iterdir() if child.suffix in _SUFFIXES and ".rejected" not in child.suffixes
+        )
+        if not models:
+            raise PmsiError(
+                f"folder {path} has no exported model in it: pmsi-export --output {path} ckpt.pt makes them"
+            )
+        return models
+    format_of(path)
+    return [path]

@@ -1,0 +1,128 @@
+"""`pmsi-bench`: how long exported model files take on this host."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pmsi_mobile.cli import entry_point
+
+if TYPE_CHECKING:
+    from pmsi_bench.results import BenchResult, FileResult
+
+
+def bench(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Files of pmsi-export, or folders of them.")],
+    threads: Annotated[int, typer.Option(min=1, help="Threads of every runtime.")] = 1,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; below 6 the ratios have no interval.")] = 20,
+    seconds: Annotated[
+        float | None, typer.Option(min=1, help="Time budget for everything; no round begins after it. [default: none]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write the result as an HTML page too.")
+    ] = None,
+) -> None:
+    """Time model files side by side: interleaved rounds, each file in its own process, ratios to the first."""
+    import shlex
+    import sys
+    from datetime import UTC, datetime
+
+    from pmsi_bench.collect import find_models
+    from pmsi_bench.measure import Job, measure
+    from pmsi_bench.report import write_report
+    from pmsi_bench.results import summarise
+    from pmsi_bench.system import machine_record
+    from pmsi_bench.verdict import fastest, verdict
+    from pmsi_export.contract import read_sidecar
+    from pmsi_mobile.errors import MeasurementError
+    from pmsi_mobile.progress import progress
+
+    models = find_models(files)
+    contracts = [read_sidecar(model) for model in models]
+    jobs = [Job(model, contract.preprocessing.crop) for model, contract in zip(models, contracts, strict=True)]
+    started, machine = datetime.now(UTC), machine_record()
+    with progress("timing") as step:
+        outcomes = measure(jobs, threads=threads, rounds=rounds, seconds=seconds, progress=step)
+    result = summarise(
+        models,
+        contracts,
+        outcomes,
+        command=shlex.join(["pmsi-bench", *sys.argv[1:]]),
+        started=started,
+        threads=threads,
+        rounds_asked=rounds,
+        machine=machine,
+    )
+    if report:
+        write_report(result, report)
+    if as_json:
+        typer.echo(result.model_dump_json(indent=2))
+    else:
+        _print_table(result)
+        typer.echo(verdict(result))
+        best = fastest(result)
+        if report:
+            typer.echo(f"wrote {report}")
+        if not report:
+            typer.echo(f"next: {result.command} --report bench.html")
+        elif best:
+            typer.echo(f"next: pmsi-predict {shlex.quote(best.path)} photo.jpg")
+    failed = [f"{file.name} ({file.reason})" for file in result.files if file.status == "failed"]
+    if failed:
+        raise MeasurementError(f"{len(failed)} of {len(models)} files could not be measured: {'; '.join(failed)}")
+    if not result.baseline:
+        raise MeasurementError(f"none of the {len(models)} files can be run on this system: {result.files[0].reason}")
+
+
+def _print_table(result: "BenchResult") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    machine = result.machine
+    threads = "1 thread" if result.threads == 1 else f"{result.threads} threads"
+    title = f"this host ({machine.cpu}), {threads}, {result.rounds} of {result.rounds_asked} rounds"
+    table = Table(title=title, caption=f"ratio to {result.baseline}, with its 95 % interval")
+    for column in (
+        "file",
+        "precision",
+        "MB",
+        "load ms",
+        "first ms",
+        "median ms",
+        "p90 ms",
+        "ratio",
+        "interval",
+        "parity",
+    ):
+        table.add_column(column, justify="left" if column in ("file", "precision", "parity") else "right")
+    for file in result.files:
+        table.add_row(file.name, file.precision, f"{file.size_bytes / 1e6:.2f}", *_cells(file), file.parity)
+    console = Console(markup=False, highlight=False)
+    console.print(table)
+    for file in result.files:
+        if file.status == "not runnable":
+            console.print(f"{file.name}: cannot run on this system, {file.reason}")
+    if machine.busy:
+        console.print(
+            f"note: load average {machine.load_average} on {machine.cores} cores at the start: other work makes the "
+            "latencies too long; the ratios suffer less"
+        )
+
+
+def _cells(file: "FileResult") -> list[str]:
+    figures = file.figures
+    if not figures:
+        return ["", "", "failed" if file.status == "failed" else "cannot run", "", "", ""]
+    interval = "none" if figures.ratio.low is None else f"{figures.ratio.low:.3f} to {figures.ratio.high:.3f}"
+    return [
+        f"{figures.load_ms:.1f}",
+        f"{figures.first_inference_ms:.2f}",
+        f"{figures.latency.median_ms:.2f}",
+        f"{figures.latency.p90_ms:.2f}",
+        f"{figures.ratio.median:.3f}",
+        interval,
+    ]
+
+
+main = entry_point(bench)

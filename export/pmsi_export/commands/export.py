@@ -1,0 +1,189 @@
+"""`pmsi-export`: a checkpoint to checked model files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pmsi_export.registry import FORMATS, Format, get_format, require
+from pmsi_export.worker import Failure, Job, export_apart
+from pmsi_mobile.cli import entry_point
+from pmsi_mobile.errors import MeasurementError, PmsiError
+
+if TYPE_CHECKING:
+    from pmsi_export.contract import Parity
+    from pmsi_export.exporter import EvaluationPhotos, Exported
+    from pmsi_mobile.checkpoint import Checkpoint
+
+SIDE_BY_SIDE = 2
+"""Converters at a time; one takes up to 3 GB."""
+
+
+def export(
+    checkpoint: Annotated[Path, typer.Argument(help="ckpt.pt of pmsi-train.")],
+    formats: Annotated[
+        list[str],
+        typer.Option("--format", help=f"{', '.join(FORMATS)}, or all. May be given several times."),
+    ] = ["tflite"],  # noqa: B006 (typer copies it)
+    output: Annotated[Path | None, typer.Option(help="Folder for the files [default: beside the checkpoint].")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the files without suffix [default: the checkpoint's].")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder of labelled photos: the gate is applied to its test or val split as well."),
+    ] = None,
+    no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the parity gate; the contract says so.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Convert CHECKPOINT and check each file against the training network."""
+    import json
+    import shlex
+
+    from pmsi_mobile.checkpoint import load_checkpoint
+
+    if no_verify and data:
+        raise PmsiError("--no-verify measures nothing: leave out --data")
+    chosen = _choose(formats)
+    loaded = load_checkpoint(checkpoint)
+    photos = _evaluation_photos(data, loaded) if data else None
+    folder, stem = output or checkpoint.parent, name or checkpoint.stem
+    jobs = [Job(checkpoint, known.name, folder / f"{stem}{known.suffix}", not no_verify, photos) for known in chosen]
+    outcomes = _run(jobs)
+
+    if as_json:
+        typer.echo(json.dumps([_row(job, outcome) for job, outcome in outcomes]))
+    else:
+        _print_table(outcomes)
+        good = [str(job.target) for job, outcome in outcomes if not _why_not(outcome)]
+        if good:
+            typer.echo(f"next: pmsi-bench {shlex.join(good)}")
+    failed = [f"{job.format} ({why})" for job, outcome in outcomes if (why := _why_not(outcome))]
+    if failed:
+        raise MeasurementError(f"{len(failed)} of {len(jobs)} formats failed: {', '.join(failed)}")
+
+
+def _choose(names: list[str]) -> list[Format]:
+    """The formats meant by the names. Raises PmsiError for an unknown one and for one that is not installed."""
+    chosen = [get_format(name) for name in dict.fromkeys(FORMATS if "all" in names else names)]
+    for known in chosen:
+        require(known, known.convert_needs)
+    return chosen
+
+
+def _evaluation_photos(folder: Path, checkpoint: "Checkpoint") -> "EvaluationPhotos":
+    import numpy as np
+
+    from pmsi_export.exporter import EvaluationPhotos
+    from pmsi_export.preprocess import load_image
+    from pmsi_export.reference import reference_runner
+    from pmsi_mobile.data.splits import photos_for_evaluation
+    from pmsi_mobile.progress import progress
+
+    config = checkpoint.config
+    with progress("checking photos") as report:
+        photos, notes = photos_for_evaluation(
+            folder,
+            checkpoint.classes,
+            "auto",
+            val_fraction=config.data.val_fraction,
+            test_fraction=config.data.test_fraction,
+            seed=config.seed,
+            progress=report,
+        )
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    runner = reference_runner(checkpoint)
+    reference = []
+    with progress("training network") as report:
+        for photo in photos:
+            reference.append(runner.predict(load_image(photo.path, config.preprocessing)))
+            report(len(reference), len(photos))
+    paths, labels = [photo.path for photo in photos], [photo.label for photo in photos]
+    return EvaluationPhotos(paths, labels, np.stack(reference))
+
+
+def _run(jobs: list[Job]) -> "list[tuple[Job, Exported | Failure]]":
+    import os
+    from concurrent.futures import ThreadPoolExecutor
+
+    from pmsi_mobile.progress import progress
+
+    outcomes = []
+    with (
+        ThreadPoolExecutor(min(SIDE_BY_SIDE, os.cpu_count() or 1)) as pool,
+        progress("exporting") as report,
+    ):
+        for outcome in pool.map(export_apart, jobs):
+            outcomes.append(outcome)
+            report(len(outcomes), len(jobs))
+    return list(zip(jobs, outcomes, strict=True))
+
+
+def _why_not(outcome: "Exported | Failure") -> str | None:
+    """Why there is no file to use, or None."""
+    if isinstance(outcome, Failure):
+        return outcome.reason
+    parity = outcome.contract.parity
+    return f"rejected: {parity.reason}" if parity.status == "failed" else None
+
+
+def _row(job: Job, outcome: "Exported | Failure") -> dict[str, Any]:
+    if isinstance(outcome, Failure):
+        return {"format": job.format, "status": "failed", "reason": outcome.reason}
+    contract = outcome.contract
+    return {
+        "format": job.format,
+        "status": "rejected" if contract.parity.status == "failed" else "exported",
+        "file": str(outcome.path),
+        "bytes": outcome.size_bytes,
+        "precision": contract.precision,
+        "convert_seconds": round(outcome.convert_seconds, 2),
+        "parity": contract.parity.model_dump(mode="json"),
+    }
+
+
+def _print_table(outcomes: "list[tuple[Job, Exported | Failure]]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table()
+    for column in ("format", "file", "precision", "MB", "seconds", "parity"):
+        table.add_column(column, justify="right" if column in ("MB", "seconds") else "left")
+    for job, outcome in outcomes:
+        if isinstance(outcome, Failure):
+            table.add_row(job.format, "-", "-", "-", "-", f"failed: {outcome.reason}")
+            continue
+        table.add_row(
+            job.format,
+            outcome.path.name,
+            outcome.contract.precision,
+            f"{outcome.size_bytes / 1e6:.1f}",
+            f"{outcome.convert_seconds:.0f}",
+            _parity_words(outcome.contract.parity),
+        )
+    console = Console(markup=False, highlight=False)
+    console.print(table)
+    for _, outcome in outcomes:
+        if not isinstance(outcome, Failure):
+            console.print(f"files in {outcome.path.parent}", soft_wrap=True)
+            break
+
+
+def _parity_words(parity: "Parity") -> str:
+    if parity.status == "not measured":
+        return f"not measured: {parity.reason}"
+    lines = [f"{parity.status} (gate: {parity.gate})"]
+    for what, measured in (("golden samples", parity.golden), ("photos", parity.photos)):
+        if measured:
+            accuracy = (
+                "" if measured.top1 is None else f", top-1 {measured.top1:.1%} (PyTorch {measured.reference_top1:.1%})"
+            )
+            lines.append(
+                f"{measured.images} {what}: max difference {measured.max_abs_difference:.1e}, "
+                f"agreement {measured.top1_agreement:.1%}{accuracy}"
+            )
+    return "\n".join(lines)
+
+
+main = entry_point(export)

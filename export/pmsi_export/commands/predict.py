@@ -1,0 +1,99 @@
+"""`pmsi-predict`: the top classes of photos, from a checkpoint or from any exported file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pmsi_mobile.cli import entry_point
+from pmsi_mobile.errors import MeasurementError, PmsiError
+
+if TYPE_CHECKING:
+    from pmsi_export.runner import Runner
+    from pmsi_mobile.config import Preprocessing
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="ckpt.pt of pmsi-train, or a file of pmsi-export.")],
+    photos: Annotated[list[Path], typer.Argument(help="Photos, or folders of photos.")],
+    top: Annotated[int, typer.Option(min=1, help="Classes to show for each photo.")] = 5,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Name the most probable classes of each photo."""
+    import json
+
+    paths = _list_photos(photos)
+    runner, classes, preprocessing = _open(model)
+    predictions = [_predict(path, runner, classes, preprocessing, top) for path in paths]
+    if as_json:
+        typer.echo(json.dumps({"model": str(model), "predictions": predictions}))
+    else:
+        _print_table(predictions)
+    unreadable = [prediction["photo"] for prediction in predictions if "error" in prediction]
+    if unreadable:
+        raise MeasurementError(f"{len(unreadable)} of {len(paths)} photos cannot be read, the first is {unreadable[0]}")
+
+
+def _list_photos(given: list[Path]) -> list[Path]:
+    """The files as they are, and of folders every file with an image's suffix, sorted. Raises PmsiError for none."""
+    from pmsi_mobile.data.images import IMAGE_SUFFIXES
+
+    paths: list[Path] = []
+    for path in given:
+        if not path.exists():
+            raise PmsiError(f"photo {path} does not exist")
+        if path.is_dir():
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+            if not inside:
+                raise PmsiError(f"folder {path} has no photos ({', '.join(sorted(IMAGE_SUFFIXES))})")
+            paths += inside
+        else:
+            paths.append(path)
+    return paths
+
+
+def _open(model: Path) -> "tuple[Runner, tuple[str, ...], Preprocessing]":
+    if model.suffix in (".pt", ".pth"):
+        from pmsi_export.reference import reference_runner
+        from pmsi_mobile.checkpoint import load_checkpoint
+
+        checkpoint = load_checkpoint(model)
+        return reference_runner(checkpoint), checkpoint.classes, checkpoint.config.preprocessing
+    from pmsi_export.contract import read_sidecar
+    from pmsi_export.registry import load_file
+
+    runner = load_file(model)
+    contract = read_sidecar(model)
+    return runner, contract.classes, contract.preprocessing.for_network()
+
+
+def _predict(
+    path: Path, runner: "Runner", classes: tuple[str, ...], preprocessing: "Preprocessing", top: int
+) -> dict[str, Any]:
+    from pmsi_export.preprocess import load_image
+    from pmsi_mobile.data.images import UnreadableImage
+
+    try:
+        image = load_image(path, preprocessing)
+    except UnreadableImage as error:
+        return {"photo": str(path), "error": str(error)}
+    probabilities = runner.predict(image)
+    best = (-probabilities).argsort(kind="stable")[:top]
+    return {
+        "photo": str(path),
+        "top": [{"class": classes[index], "probability": float(probabilities[index])} for index in best],
+    }
+
+
+def _print_table(predictions: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("photo", "top classes")
+    for prediction in predictions:
+        ranking = [f"{entry['probability']:6.1%}  {entry['class']}" for entry in prediction.get("top", [])]
+        table.add_row(prediction["photo"], "\n".join(ranking) or f"cannot be read: {prediction['error']}")
+    Console(markup=False, highlight=False).print(table)
+
+
+main = entry_point(predict)

@@ -1,0 +1,83 @@
+"""An export in a process of its own: a converter that crashes, or that quarrels with another, takes nothing with it."""
+
+import os
+import signal
+import traceback
+from dataclasses import dataclass
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pmsi_export.registry import get_format
+from pmsi_mobile.errors import PmsiError
+
+if TYPE_CHECKING:
+    from pmsi_export.exporter import EvaluationPhotos, Exported
+
+
+@dataclass(frozen=True)
+class Job:
+    """The arguments of `exporter.export`, the format by its name."""
+
+    checkpoint: Path
+    format: str
+    target: Path
+    verify: bool
+    photos: "EvaluationPhotos | None"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why there is no file."""
+
+    reason: str
+
+
+def export_apart(job: Job) -> "Exported | Failure":
+    """Run one export in a new process and wait for it.
+
+    The converters' chatter goes to `<target>.log`, which is kept only when there is no file.
+    """
+    log = job.target.with_name(f"{job.target.name}.log")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    context = get_context("spawn")
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(job, log, sender), daemon=True)
+    process.start()
+    # With our copy closed, the end of the process is the end of the pipe.
+    sender.close()
+    try:
+        outcome: Exported | Failure = receiver.recv()
+    except EOFError:
+        process.join()
+        outcome = Failure(f"the converter {_how_it_ended(process.exitcode)}; its output is in {log}")
+    else:
+        process.join()
+    if not isinstance(outcome, Failure):
+        log.unlink(missing_ok=True)
+    return outcome
+
+
+def _work(job: Job, log: Path, sender: Connection) -> None:
+    # The file descriptors, for converters write from C++ too; before the heavy imports, for those greet.
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    from pmsi_export.exporter import export
+
+    try:
+        sender.send(export(job.checkpoint, get_format(job.format), job.target, verify=job.verify, photos=job.photos))
+    except PmsiError as error:
+        sender.send(Failure(str(error)))
+    except Exception as error:
+        traceback.print_exc()
+        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        sender.send(Failure(f"{what}; the converter's output is in {log}"))
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is None or code >= 0:
+        return f"ended with status {code}"
+    name = signal.Signals(-code).name
+    return f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
