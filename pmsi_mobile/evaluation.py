@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from scipy.stats import binomtest
 from torch import Tensor, nn
-from torchmetrics.functional.classification import multiclass_accuracy, multiclass_confusion_matrix
 
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.transforms import normalise
@@ -51,19 +49,15 @@ def run_network(
 
 def accuracies(outputs: Outputs, head_names: tuple[str, ...], mix_rule: str) -> dict[str, dict[str, float]]:
     """`{head: {"top1": ..., "top5": ...}}` for every head and `mix`, as shares in 0..1."""
-    classes = outputs.logits.shape[-1]
     scores = {name: outputs.logits[:, index] for index, name in enumerate(head_names)}
     if len(head_names) > 1:
         scores["mix"] = mix(outputs.logits, mix_rule)
-    return {
-        name: {
-            f"top{k}": float(
-                multiclass_accuracy(values, outputs.labels, classes, average="micro", top_k=min(k, classes))
-            )
-            for k in (1, 5)
-        }
-        for name, values in scores.items()
-    }
+    return {name: {f"top{k}": _top(values, outputs.labels, k) for k in (1, 5)} for name, values in scores.items()}
+
+
+def _top(scores: Tensor, labels: Tensor, k: int) -> float:
+    best = scores.topk(min(k, scores.shape[1])).indices
+    return float((best == labels[:, None]).any(dim=1).double().mean())
 
 
 def final_head(head_names: tuple[str, ...]) -> str:
@@ -73,6 +67,8 @@ def final_head(head_names: tuple[str, ...]) -> str:
 
 def interval(share: float, photos: int) -> tuple[float, float]:
     """95 % Wilson interval of a share measured on `photos` photos."""
+    from scipy.stats import binomtest  # slow to import, and only tables need it
+
     result = binomtest(round(share * photos), photos).proportion_ci(method="wilson")
     return float(result.low), float(result.high)
 
@@ -80,7 +76,8 @@ def interval(share: float, photos: int) -> tuple[float, float]:
 def confusion_matrix(outputs: Outputs, mix_rule: str) -> Tensor:
     """Counts [K, K], true class by row, Mix prediction by column."""
     classes = outputs.logits.shape[-1]
-    return multiclass_confusion_matrix(mix(outputs.logits, mix_rule).argmax(dim=1), outputs.labels, classes)
+    predicted = mix(outputs.logits, mix_rule).argmax(dim=1)
+    return torch.bincount(outputs.labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def write_per_class(path: Path, confusion: Tensor, classes: tuple[str, ...]) -> None:

@@ -10,7 +10,7 @@ IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"}
 )
 
-# Pillow only warns about a size that `_open` refuses, and catching a warning per image is not thread-safe.
+# Pillow only warns about a size that `_check_size` refuses, and catching a warning per image is not thread-safe.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 
@@ -39,10 +39,10 @@ def check_image(path: Path) -> str | None:
 def _read(path: Path, reduced: bool) -> Image.Image:
     try:
         with Image.open(path) as image:
-            _refuse_bomb(image.width, image.height)
+            _check_size(image.width, image.height)
             if reduced:
                 # A JPEG is then scaled down to an eighth while it is decoded; other formats ignore it.
-                image.draft(None, (image.width // 8, image.height // 8))
+                image.draft(None, (image.width // 8 or 1, image.height // 8 or 1))
             return _to_rgb(ImageOps.exif_transpose(image))
     except UnreadableImage:
         raise
@@ -57,7 +57,7 @@ def _read(path: Path, reduced: bool) -> Image.Image:
         raise UnreadableImage("corrupt") from None
 
 
-def _refuse_bomb(width: int, height: int) -> None:
+def _check_size(width: int, height: int) -> None:
     if not width or not height:
         raise UnreadableImage("no pixels")
     if Image.MAX_IMAGE_PIXELS and width * height > Image.MAX_IMAGE_PIXELS:

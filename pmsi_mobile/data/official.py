@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from pmsi_mobile.errors import PmsiError
 
 CUB, CARS, AIRCRAFT = "CUB-200-2011", "Stanford Cars", "FGVC-Aircraft"
@@ -31,7 +33,7 @@ class Listing(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def list_official(root: Path, published: Mapping[str, Counts] = PUBLISHED) -> Listing | None:
+def list_official(root: Path) -> Listing | None:
     """The listing of an official data set, recognised by its marker files; None where `root` is none of them.
 
     Raises PmsiError when its counts are not the published ones, a photo is missing, or a list cannot be read.
@@ -45,7 +47,7 @@ def list_official(root: Path, published: Mapping[str, Counts] = PUBLISHED) -> Li
     except (OSError, ValueError, KeyError, IndexError) as error:
         reason = " ".join(str(error).split())
         raise PmsiError(f"{root} looks like {layout}, but its lists are broken ({reason}): unpack it again") from None
-    check_counts(listing, published[layout])
+    check_counts(listing, PUBLISHED[layout])
     _check_files(listing, root)
     return listing
 
@@ -86,15 +88,13 @@ def list_cars(root: Path) -> Listing:
 
     The test labels are a file of their own, cars_test_annos_withlabels.mat, in `root` or in devkit/.
     """
-    from scipy.io import loadmat
-
     devkit = root / "devkit"
     labelled = "cars_test_annos_withlabels.mat"
     test = root / labelled if (root / labelled).is_file() else devkit / labelled
-    classes = tuple(str(name).strip() for name in loadmat(devkit / "cars_meta.mat", squeeze_me=True)["class_names"])
+    classes = tuple(str(name).strip() for name in _read_mat(devkit / "cars_meta.mat", "class_names"))
     splits = {}
     for split, annotations in (("train", devkit / "cars_train_annos.mat"), ("test", test)):
-        rows = loadmat(annotations, squeeze_me=True)["annotations"]
+        rows = _read_mat(annotations, "annotations")
         photos = ((classes[int(row["class"]) - 1], root / f"cars_{split}" / str(row["fname"])) for row in rows)
         splits[split] = _group(classes, photos)
     return Listing(CARS, classes, splits)
@@ -132,6 +132,16 @@ def _check_files(listing: Listing, root: Path) -> None:
             f"{len(missing)} of {len(paths)} photos of {listing.layout} are missing "
             f"(first: {missing[0].relative_to(root)}): unpack it again"
         )
+
+
+def _read_mat(path: Path, variable: str) -> np.ndarray:
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        return loadmat(path, squeeze_me=True)[variable]
+    except MatReadError as error:
+        raise ValueError(f"{path.name}: {error}") from None
 
 
 def _lines(path: Path) -> list[str]:

@@ -42,6 +42,10 @@ def test_every_kind_of_photo_becomes_8_bit_rgb(tmp_path, mode, name):
     assert (image.mode, image.size) == ("RGB", (64, 48))
 
 
+def test_a_tiny_photo_is_a_photo(tmp_path):
+    assert check_image(save(tmp_path, noise().resize((3, 2)), "tiny.jpg")) is None
+
+
 def test_greyscale_is_replicated(tmp_path):
     pixels = np.asarray(load_rgb(save(tmp_path, noise("L"), "grey.png")))
     assert np.array_equal(pixels, np.repeat(np.asarray(noise("L"))[..., None], 3, axis=2))

@@ -89,7 +89,7 @@ def test_official_classes_and_splits_are_kept_and_validation_comes_from_training
 
 
 @pytest.mark.parametrize(("make", "layout", "counts", "classes"), MINIATURES)
-def test_evaluation_takes_the_official_test_split(tmp_path, miniature, counts, classes):
+def test_evaluation_takes_the_official_test_split(tmp_path, miniature, layout, counts, classes):
     photos, notes = photos_for_evaluation(miniature(tmp_path), classes[::-1], "auto", **FRACTIONS)
     assert (len(photos), notes) == (counts.test, ())
     data = open_data(tmp_path, **FRACTIONS)
@@ -130,7 +130,7 @@ def test_counts_other_than_the_published_ones_are_refused(tmp_path, make, found,
 
 
 @pytest.mark.parametrize(("make", "layout", "counts", "classes"), MINIATURES)
-def test_a_missing_photo_is_refused(tmp_path, miniature, layout, counts):
+def test_a_missing_photo_is_refused(tmp_path, miniature, layout, counts, classes):
     miniature(tmp_path)
     next(tmp_path.rglob("*.jpg")).unlink()
     with pytest.raises(PmsiError, match=rf"1 of \d+ photos of {layout} are missing \(first: .*jpg\): unpack it again"):

@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 
 from pmsi_mobile.checkpoint import load_checkpoint
-from pmsi_mobile.config import load_config
+from pmsi_mobile.config import load_config, save_config
 from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.network import build_network, phases
@@ -176,10 +176,10 @@ def test_schedules_end_where_the_recipes_say():
 def test_a_killed_run_resumes_to_the_same_weights(birds, tmp_path):
     """kill -9 at several moments, mid-epoch states included; the weights are those of an undisturbed run."""
     often = ["--set", "train.save_minutes=0.0001", "--set", "train.epochs=3"]
-    subprocess.run(command(birds, tmp_path / "whole", *often), check=True, capture_output=True, env=ENVIRONMENT)
+    run(birds, tmp_path / "whole", train__epochs=3)
     state = tmp_path / "killed" / "state.pt"
     resume: list[str] = []
-    for _ in range(3):
+    for _ in range(2):
         process = subprocess.Popen(
             command(birds, tmp_path / "killed", *often, *resume),
             stdout=subprocess.DEVNULL,
@@ -205,27 +205,20 @@ def test_a_killed_run_resumes_to_the_same_weights(birds, tmp_path):
     assert len(rows[0]) == len(rows[1]) == 4
 
 
+def refusal(arguments):
+    result = subprocess.run(arguments, capture_output=True, text=True, env=ENVIRONMENT)
+    assert result.returncode == 2
+    assert result.stderr.startswith("error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
 def test_an_existing_run_is_not_overwritten(birds, tmp_path):
-    run_folder = tmp_path / "run"
-    one = ["--set", "train.epochs=1"]
-    subprocess.run(command(birds, run_folder, *one), check=True, capture_output=True, env=ENVIRONMENT)
-    again = subprocess.run(command(birds, run_folder, *one), capture_output=True, text=True, env=ENVIRONMENT)
-    assert again.returncode == 2
-    assert again.stderr.startswith("error: ")
-    assert "--resume" in again.stderr
-    other = subprocess.run(
-        command(birds, run_folder, "--set", "train.epochs=4", "--resume"),
-        capture_output=True,
-        text=True,
-        env=ENVIRONMENT,
-    )
-    assert other.returncode == 2
-    assert "other settings" in other.stderr
-    nothing = subprocess.run(
-        command(birds, tmp_path / "none", "--resume"), capture_output=True, text=True, env=ENVIRONMENT
-    )
-    assert nothing.returncode == 2
-    assert "no run to resume" in nothing.stderr
+    config = load_config("mobile", SMALL)
+    save_config(config, tmp_path / "run" / "config.yaml")
+    assert "--resume" in refusal(command(birds, tmp_path / "run"))
+    assert "other settings" in refusal(command(birds, tmp_path / "run", "--seed", "5", "--resume"))
+    assert "no run to resume" in refusal(command(birds, tmp_path / "none", "--resume"))
 
 
 def test_two_processes_hold_the_same_parameters(birds, tmp_path):
