@@ -76,26 +76,20 @@ def bench(
 
 
 def _print_table(result: "BenchResult") -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
     machine = result.machine
     threads = "1 thread" if result.threads == 1 else f"{result.threads} threads"
-    title = f"this host ({machine.cpu}), {threads}, {result.rounds} of {result.rounds_asked} rounds"
-    table = Table(title=title, caption=f"ratio to {result.baseline}, with its 95 % interval")
-    for column in (
-        "file",
-        "precision",
-        "MB",
-        "load ms",
-        "first ms",
-        "median ms",
-        "p90 ms",
-        "ratio",
-        "interval",
-        "parity",
-    ):
-        table.add_column(column, justify="left" if column in ("file", "precision", "parity") else "right")
+    table = Table(
+        title=f"this host ({machine.cpu}), {threads}, {result.rounds} of {result.rounds_asked} rounds",
+        caption=f"times in ms; ratio to {result.baseline}, with its 95 % interval",
+        box=SIMPLE_HEAD,
+    )
+    for column in ("file", "precision", "MB", "load", "first", "median", "p90", "ratio", "interval", "parity"):
+        text = column in ("file", "precision", "parity")
+        table.add_column(column, justify="left" if text else "right", no_wrap=not text)
     for file in result.files:
         table.add_row(file.name, file.precision, f"{file.size_bytes / 1e6:.2f}", *_cells(file), file.parity)
     console = Console(markup=False, highlight=False)
@@ -114,14 +108,14 @@ def _cells(file: "FileResult") -> list[str]:
     figures = file.figures
     if not figures:
         return ["", "", "failed" if file.status == "failed" else "cannot run", "", "", ""]
-    interval = "none" if figures.ratio.low is None else f"{figures.ratio.low:.3f} to {figures.ratio.high:.3f}"
+    ratio = figures.ratio
     return [
         f"{figures.load_ms:.1f}",
         f"{figures.first_inference_ms:.2f}",
         f"{figures.latency.median_ms:.2f}",
         f"{figures.latency.p90_ms:.2f}",
-        f"{figures.ratio.median:.3f}",
-        interval,
+        f"{ratio.median:.3f}",
+        "none" if ratio.low is None else f"{ratio.low:.3f} .. {ratio.high:.3f}",
     ]
 
 
