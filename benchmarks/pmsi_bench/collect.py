@@ -20,9 +20,12 @@ def find_models(paths: Sequence[Path]) -> list[Path]:
 
 
 def short_names(models: Sequence[Path]) -> list[str]:
-    """File names, or paths as given where two different files have the same name."""
-    counts = Counter(model.name for model in set(models))
-    return [model.name if counts[model.name] == 1 else str(model) for model in models]
+    """A different name for each: the file's, the path as given where two files share one, numbered from the second
+    time that the same file is given."""
+    sharing = Counter(model.name for model in set(models))
+    names = [model.name if sharing[model.name] == 1 else str(model) for model in models]
+    times = [names[:index].count(name) for index, name in enumerate(names, start=1)]
+    return [name if time == 1 else f"{name} ({time})" for name, time in zip(names, times, strict=True)]
 
 
 def _models_of(path: Path) -> list[Path]:

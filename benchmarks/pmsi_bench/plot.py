@@ -28,15 +28,15 @@ def latency_plot(result: BenchResult) -> str:
         for row, (_, latency) in zip(rows, measured, strict=True):
             axes.plot([latency.median_ms, latency.p90_ms], [row, row], color=_INK, lw=1.5, marker="|", markevery=[1])
             axes.annotate(
-                f"{latency.median_ms:.2f}",
+                f"{latency.median_ms:.2f} | {latency.p90_ms:.2f}",
                 (latency.p90_ms, row),
                 xytext=(6, 0),
                 textcoords="offset points",
                 va="center",
             )
         axes.set_yticks(rows, names)
-        axes.set_xlabel("ms per image: median (bar), 90th percentile (line)", color=_INK)
-        axes.margins(x=0.1)
+        axes.set_xlabel("ms per image: median (bar) | 90th percentile (line)", color=_INK)
+        axes.margins(x=0.15)
         axes.set_xlim(left=0)
         axes.tick_params(colors=_INK, left=False)
         axes.spines[:].set_visible(False)

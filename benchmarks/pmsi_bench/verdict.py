@@ -29,10 +29,10 @@ def _lead(first: Figures, second_file: FileResult, second: Figures) -> str:
     lead = ratio(second.round_medians_ms, first.round_medians_ms)
     if lead.low is None or lead.high is None:
         return f"Fewer than six rounds: no interval can be given for its lead over {second_file.name}."
-    times = f"{lead.median:.2f} times as long, 95 % interval {lead.low:.2f} to {lead.high:.2f}"
+    interval = f"95 % interval {lead.low:.2f} to {lead.high:.2f}"
     if lead.low > 1:
-        return f"Next is {second_file.name} ({times})."
-    return f"Its lead over {second_file.name} is within the noise ({times})."
+        return f"Next is {second_file.name}, which takes {lead.median:.2f} times as long ({interval})."
+    return f"{second_file.name} cannot be told from it: {lead.median:.2f} times as long, {interval}."
 
 
 def _ranked(result: BenchResult) -> list[tuple[FileResult, Figures]]:

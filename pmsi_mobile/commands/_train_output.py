@@ -11,7 +11,7 @@ from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.evaluation import interval
 from pmsi_mobile.records import Row
 
-console = Console(stderr=True)
+console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class ConsoleListener:
@@ -61,8 +61,7 @@ class ConsoleListener:
         console.print(
             f"epoch {row['epoch']:.0f}/{self.epochs}  loss {losses}"
             + (f"  val top-1 {tops}" if tops else "")
-            + f"  {row['photos_per_second']:.1f} img/s, {row['seconds']:.0f} s",
-            highlight=False,
+            + f"  {row['photos_per_second']:.1f} img/s, {row['seconds']:.0f} s"
         )
 
 

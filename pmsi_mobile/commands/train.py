@@ -121,7 +121,7 @@ def _open(root: Path, config: Config, folder: Path, accelerator: "Accelerator") 
                     progress=report,
                 )
             for note in data.notes:
-                console.print(f"note: {note}", highlight=False)
+                console.print(f"note: {note}")
             folder.mkdir(parents=True, exist_ok=True)
             save_data(data, record)
             save_config(config, folder / "config.yaml")

@@ -61,13 +61,12 @@ def bench(
     else:
         _print_table(result)
         typer.echo(verdict(result))
-        best = fastest(result)
         if report:
             typer.echo(f"wrote {report}")
-        if not report:
+            if best := fastest(result):
+                typer.echo(f"next: pmsi-predict {shlex.quote(best.path)} photo.jpg")
+        else:
             typer.echo(f"next: {result.command} --report bench.html")
-        elif best:
-            typer.echo(f"next: pmsi-predict {shlex.quote(best.path)} photo.jpg")
     failed = [f"{file.name} ({file.reason})" for file in result.files if file.status == "failed"]
     if failed:
         raise MeasurementError(f"{len(failed)} of {len(models)} files could not be measured: {'; '.join(failed)}")
@@ -91,7 +90,9 @@ def _print_table(result: "BenchResult") -> None:
         text = column in ("file", "precision", "parity")
         table.add_column(column, justify="left" if text else "right", no_wrap=not text)
     for file in result.files:
-        table.add_row(file.name, file.precision, f"{file.size_bytes / 1e6:.2f}", *_cells(file), file.parity)
+        table.add_row(
+            file.name, file.precision, f"{file.size_bytes / 1e6:.2f}", *_cells(file, result.baseline), file.parity
+        )
     console = Console(markup=False, highlight=False)
     console.print(table)
     for file in result.files:
@@ -104,18 +105,19 @@ def _print_table(result: "BenchResult") -> None:
         )
 
 
-def _cells(file: "FileResult") -> list[str]:
+def _cells(file: "FileResult", baseline: str | None) -> list[str]:
     figures = file.figures
     if not figures:
         return ["", "", "failed" if file.status == "failed" else "cannot run", "", "", ""]
     ratio = figures.ratio
+    interval = "none" if ratio.low is None else f"{ratio.low:.3f} .. {ratio.high:.3f}"
     return [
         f"{figures.load_ms:.1f}",
         f"{figures.first_inference_ms:.2f}",
         f"{figures.latency.median_ms:.2f}",
         f"{figures.latency.p90_ms:.2f}",
         f"{ratio.median:.3f}",
-        "none" if ratio.low is None else f"{ratio.low:.3f} .. {ratio.high:.3f}",
+        "baseline" if file.name == baseline else interval,
     ]
 
 

@@ -1,0 +1,82 @@
+"""The commands as a user meets them."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from PIL import Image
+
+from pmsi_mobile.commands.evaluate import main as evaluate
+from pmsi_mobile.data.birds import write_birds
+from tests.conftest import make_checkpoint, small_config
+
+
+@pytest.fixture(scope="module")
+def birds(tmp_path_factory):
+    root = tmp_path_factory.mktemp("data") / "birds"
+    write_birds(root, species=3, train=4, val=2, test=3, size=72, seed=0)
+    return root
+
+
+@pytest.fixture(scope="module")
+def checkpoint(birds, tmp_path_factory):
+    classes = tuple(sorted(path.name for path in (birds / "train").iterdir()))
+    images = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    return make_checkpoint(tmp_path_factory.mktemp("run") / "ckpt.pt", small_config(), classes, images)
+
+
+def call(main, monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
+    with pytest.raises(SystemExit) as exit_status:
+        main()
+    return exit_status.value.code
+
+
+@pytest.mark.parametrize("module", ["birds", "train", "evaluate"])
+def test_help_needs_no_torch(module):
+    code = (
+        f"import sys; sys.argv = ['x', '--help']\nfrom pmsi_mobile.commands.{module} import main\n"
+        "try: main()\nexcept SystemExit as end: assert not end.code\n"
+        "assert not {'torch', 'numpy', 'PIL'} & set(sys.modules)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert "Usage" in result.stdout
+
+
+def test_eval_writes_tables_and_a_picture(birds, checkpoint, tmp_path, monkeypatch, capsys):
+    assert call(evaluate, monkeypatch, checkpoint, birds, "--output", tmp_path / "eval") == 0
+    printed = capsys.readouterr().out
+    for head in ("S3", "S4", "S5", "concat", "mix"):
+        assert head in printed
+    assert "9 photos" in printed
+    assert "next: pmsi-export" in printed
+    assert (tmp_path / "eval" / "heads.csv").read_text().splitlines()[0] == "head,top1,top5,top1_low,top1_high"
+    assert len((tmp_path / "eval" / "per_class.csv").read_text().splitlines()) == 4
+    with Image.open(tmp_path / "eval" / "confusion.png") as picture:
+        assert picture.width > 300
+
+
+def test_eval_prints_pure_json(birds, checkpoint, tmp_path, monkeypatch, capsys):
+    arguments = (checkpoint, birds, "--split", "val", "--json", "--output", tmp_path)
+    assert call(evaluate, monkeypatch, *arguments) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["photos"] == 6
+    assert set(result["heads"]["mix"]) == {"top1", "top5"}
+
+
+def test_a_wrong_split_or_checkpoint_is_one_line_without_traceback(birds, checkpoint, tmp_path, monkeypatch, capsys):
+    for arguments, message in (
+        ((checkpoint, birds, "--split", "dev"), "no split is called dev"),
+        ((tmp_path / "none.pt", birds), "does not exist"),
+        ((checkpoint, tmp_path / "none"), "is no folder"),
+    ):
+        assert call(evaluate, monkeypatch, *arguments) == 2
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert message in error
+        assert "Traceback" not in error
+    assert call(evaluate, monkeypatch, tmp_path / "none.pt", birds, "--debug") == 2
+    assert "Traceback" in capsys.readouterr().err
