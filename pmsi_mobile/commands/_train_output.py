@@ -71,16 +71,19 @@ def heads_table(checkpoint: Path) -> Table | None:
     splits = [split for split in ("val", "test") if split in metrics]
     if not splits:
         return None
-    table = Table(title=f"epoch {metrics['epoch']} ({metrics['select']}), 95 % interval")
-    table.add_column("head")
+    table = Table(title=f"epoch {metrics['epoch']} ({metrics['select']})")
+    for column in ("split", "head", "top-1", "95 % interval", "top-5"):
+        table.add_column(column, justify="left" if column in ("split", "head") else "right")
     for split in splits:
-        for column in (f"{split} top-1", "interval", f"{split} top-5"):
-            table.add_column(column, justify="right")
-    for head in metrics[splits[0]]["heads"]:
-        cells = []
-        for split in splits:
-            values, photos = metrics[split]["heads"][head], metrics[split]["photos"]
+        photos = metrics[split]["photos"]
+        for head, values in metrics[split]["heads"].items():
             low, high = interval(values["top1"], photos)
-            cells += [f"{values['top1']:.1%}", f"{low:.1%} .. {high:.1%}", f"{values['top5']:.1%}"]
-        table.add_row(head, *cells)
+            table.add_row(
+                f"{split} ({photos})",
+                head,
+                f"{values['top1']:.1%}",
+                f"{low:.1%} .. {high:.1%}",
+                f"{values['top5']:.1%}",
+            )
+        table.add_section()
     return table
