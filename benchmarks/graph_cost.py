@@ -23,6 +23,7 @@ from pmsi_bench.system import machine_record
 from pmsi_export.exporter import describe
 from pmsi_export.fold import MixGraph, fold
 from pmsi_export.parity import not_measured
+from pmsi_export.quiet import silenced
 from pmsi_export.registry import format_module, get_format
 from pmsi_mobile.checkpoint import Checkpoint, Golden
 from pmsi_mobile.cli import entry_point
@@ -78,7 +79,7 @@ def graph_cost(
         "created": now(),
         "threads": 1,
         "rounds": rounds,
-        "machine": machine_record().model_dump(),
+        "machine": machine.model_dump(),
         "sizes": tables,
     }
     text = _markdown(result)
@@ -94,7 +95,7 @@ def build(variant: Variant, side: int) -> nn.Module:
 
 def convert(variant: Variant, side: int, name: str, path: Path) -> None:
     """Export a variant to `path`: the Mix graphs as pmsi-export does, the bare classifier the plain way."""
-    with atomic_write(path) as temporary:
+    with silenced(), atomic_write(path) as temporary:
         if variant.heads:
             checkpoint = Checkpoint(_config(variant, side), CLASSES, {}, {}, Golden(torch.empty(0), torch.empty(0)), {})
             known = get_format(name)

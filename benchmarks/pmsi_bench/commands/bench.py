@@ -85,10 +85,13 @@ def _print_table(result: "BenchResult") -> None:
         title=f"this host ({machine.cpu}), {threads}, {result.rounds} of {result.rounds_asked} rounds",
         caption=f"times in ms; ratio to {result.baseline}, with its 95 % interval",
         box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
     )
-    for column in ("file", "precision", "MB", "load", "first", "median", "p90", "ratio", "interval", "parity"):
-        text = column in ("file", "precision", "parity")
-        table.add_column(column, justify="left" if text else "right", no_wrap=not text)
+    for column in ("file", "prec.", "MB", "median", "p90", "ratio", "interval", "parity"):
+        text = column in ("file", "prec.", "parity")
+        table.add_column(column, justify="left" if text else "right", no_wrap=column != "parity")
     for file in result.files:
         table.add_row(
             file.name, file.precision, f"{file.size_bytes / 1e6:.2f}", *_cells(file, result.baseline), file.parity
@@ -108,12 +111,10 @@ def _print_table(result: "BenchResult") -> None:
 def _cells(file: "FileResult", baseline: str | None) -> list[str]:
     figures = file.figures
     if not figures:
-        return ["", "", "failed" if file.status == "failed" else "cannot run", "", "", ""]
+        return ["failed" if file.status == "failed" else "cannot run", "", "", ""]
     ratio = figures.ratio
     interval = "none" if ratio.low is None else f"{ratio.low:.3f} .. {ratio.high:.3f}"
     return [
-        f"{figures.load_ms:.1f}",
-        f"{figures.first_inference_ms:.2f}",
         f"{figures.latency.median_ms:.2f}",
         f"{figures.latency.p90_ms:.2f}",
         f"{ratio.median:.3f}",

@@ -162,18 +162,17 @@ def _print_table(outcomes: "list[tuple[Job, Exported | Failure]]") -> None:
             f"{outcome.convert_seconds:.0f}",
             _parity_words(outcome.contract.parity),
         )
-    console = Console(markup=False, highlight=False)
-    console.print(table)
-    for _, outcome in outcomes:
-        if not isinstance(outcome, Failure):
-            console.print(f"files in {outcome.path.parent}", soft_wrap=True)
-            break
+    Console(markup=False, highlight=False).print(table)
+    gates = {outcome.contract.parity.gate for _, outcome in outcomes if not isinstance(outcome, Failure)}
+    for gate in sorted(gates):
+        typer.echo(f"gate: {gate}")
+    typer.echo(f"folder: {outcomes[0][0].target.parent}")
 
 
 def _parity_words(parity: "Parity") -> str:
     if parity.status == "not measured":
         return f"not measured: {parity.reason}"
-    lines = [f"{parity.status} (gate: {parity.gate})"]
+    lines: list[str] = [parity.status]
     for what, measured in (("golden samples", parity.golden), ("photos", parity.photos)):
         if measured:
             accuracy = (

@@ -1,8 +1,11 @@
 """Core ML package: an ML program for iOS 15 and later, a classifier that takes an RGB image."""
 
 import json
+import sys
 import warnings
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,8 +21,7 @@ _CLASSES = "pmsi.classes"
 
 def convert(graph: MixGraph, contract: Contract, path: Path) -> None:
     """Write `graph` as a float32 .mlpackage directory."""
-    import coremltools as ct
-
+    ct = _coremltools()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         # A trace, for coremltools refuses an exported program's max_pool2d that leaves the stride to its default.
@@ -44,8 +46,7 @@ def convert(graph: MixGraph, contract: Contract, path: Path) -> None:
 
 def load(path: Path, threads: int = 1) -> Runner:
     """Open a Core ML package (macOS only). Core ML chooses its own threads."""
-    import coremltools as ct
-
+    ct = _coremltools()
     model = ct.models.MLModel(str(path), compute_units=ct.ComputeUnit.CPU_ONLY)
     classes = json.loads(model.user_defined_metadata[_CLASSES])
 
@@ -57,3 +58,19 @@ def load(path: Path, threads: int = 1) -> Runner:
         return np.array([predicted[name] for name in classes], dtype=np.float32)
 
     return Runner(prepare, run)
+
+
+def _coremltools() -> ModuleType:
+    """Import coremltools, which imports every framework that it can convert from.
+
+    TensorFlow and scikit-learn are hidden from it: they take 15 seconds, and TensorFlow loaded before PyTorch's triton
+    crashes the process (two copies of LLVM).
+    """
+    hidden = [name for name in ("tensorflow", "sklearn") if name not in sys.modules]
+    for name in hidden:
+        sys.modules[name] = None  # type: ignore[assignment]
+    try:
+        return import_module("coremltools")
+    finally:
+        for name in hidden:
+            del sys.modules[name]

@@ -1,0 +1,102 @@
+"""The command as a user runs it."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pmsi_bench.collect import find_models, short_names
+from pmsi_bench.results import BenchResult
+from pmsi_mobile.errors import PmsiError
+
+MakeModel = Callable[[str], Path]
+
+
+def pmsi_bench(*arguments: object) -> subprocess.CompletedProcess[str]:
+    code = "from pmsi_bench.commands.bench import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_help_answers_without_heavy_imports():
+    code = (
+        "import sys\nfrom pmsi_bench.commands.bench import main\n"
+        "try: main()\nexcept SystemExit: print({'torch', 'numpy', 'matplotlib', 'scipy'} & set(sys.modules))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
+    for option in ("--threads", "--rounds", "--seconds", "--json", "--report"):
+        assert option in shown.stdout
+    assert shown.stdout.endswith("set()\n")
+
+
+def test_json_is_all_there_is_on_stdout(onnx_model: MakeModel):
+    models = [onnx_model(name) for name in ("one.onnx", "two.onnx")]
+    done = pmsi_bench(*models, "--rounds", 6, "--seconds", 1, "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    result = BenchResult.model_validate_json(done.stdout)
+    assert result.schema_version == 1
+    assert result.baseline == "one.onnx"
+    assert [file.status for file in result.files] == ["measured", "measured"]
+    assert all(file.figures.latency.median_ms > 0 for file in result.files)
+    assert len(json.loads(done.stdout)["files"][1]["figures"]["round_medians_ms"]) == result.rounds
+
+
+def test_folder_table_and_report(onnx_model: MakeModel, tmp_path: Path):
+    onnx_model("models/good.onnx")
+    onnx_model("models/worse.rejected.onnx")
+    page = tmp_path / "report.html"
+    done = pmsi_bench(tmp_path / "models", "--rounds", 6, "--seconds", 1, "--report", page)
+    assert done.returncode == 0, done.stderr
+    assert "good.onnx" in done.stdout
+    assert "worse" not in done.stdout
+    assert f"next: pmsi-predict {tmp_path}/models/good.onnx" in done.stdout.replace("\n", " ")
+    assert "good.onnx" in page.read_text()
+
+
+@pytest.mark.usefixtures("misbehaving_runtime")
+def test_failed_file_is_named_and_the_exit_code_is_one(onnx_model: MakeModel):
+    done = pmsi_bench(onnx_model("crash.onnx"), "--rounds", 1, "--json")
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("error: 1 of 1 files could not be measured: crash.onnx (its process ended")
+    assert [file.status for file in BenchResult.model_validate_json(done.stdout).files] == ["failed"]
+
+
+def test_wrong_use_is_one_line_and_exit_code_two(tmp_path: Path):
+    photo = tmp_path / "photo.jpg"
+    photo.touch()
+    orphan = tmp_path / "orphan.onnx"
+    orphan.touch()
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    for path, reason in (
+        (tmp_path / "none.onnx", "does not exist"),
+        (photo, "is not an exported model"),
+        (empty, "has no exported model in it"),
+        (orphan, "is missing"),
+    ):
+        with pytest.raises(PmsiError, match=reason):
+            _read_all(path)
+    done = pmsi_bench(empty)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: folder ")
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
+
+
+def _read_all(path: Path) -> None:
+    from pmsi_export.contract import read_sidecar
+
+    for model in find_models([path]):
+        read_sidecar(model)
+
+
+def test_names_tell_files_apart():
+    a, b, c = Path("x/model.onnx"), Path("y/model.onnx"), Path("y/model.tflite")
+    assert short_names([a, b, c]) == ["x/model.onnx", "y/model.onnx", "model.tflite"]
+    assert short_names([c, c]) == ["model.tflite", "model.tflite (2)"]

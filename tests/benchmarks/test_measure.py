@@ -1,0 +1,83 @@
+"""Workers and rounds, with real processes."""
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pmsi_bench.client import WorkerFailed, open_worker
+from pmsi_bench.measure import MAX_INFERENCES, MIN_INFERENCES, Job, NotMeasured, Timing, burst_size, measure, rotated
+from tests.benchmarks.conftest import SIDE
+
+MakeModel = Callable[[str], Path]
+
+
+def quiet(done: int, total: int) -> None:
+    assert 0 <= done <= total
+
+
+def test_rotation_gives_every_file_every_place_equally_often():
+    orders = [rotated(range(4), number) for number in range(8)]
+    assert all(sorted(order) == [0, 1, 2, 3] for order in orders)
+    for place in range(4):
+        assert Counter(order[place] for order in orders) == {0: 2, 1: 2, 2: 2, 3: 2}
+
+
+def test_bursts_fill_their_time_within_bounds():
+    assert burst_size(pace_ns=1e6, burst_seconds=0.2) == 200
+    assert burst_size(pace_ns=1e9, burst_seconds=0.2) == MIN_INFERENCES
+    assert burst_size(pace_ns=1e3, burst_seconds=0.2) == MAX_INFERENCES
+
+
+def test_worker_answers_and_uses_the_threads_it_is_given(onnx_model: MakeModel, monkeypatch: pytest.MonkeyPatch):
+    # NumPy's library makes threads too, which never work here.
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    threads = {}
+    for count in (1, 3):
+        with open_worker(onnx_model("tiny.onnx"), count, SIDE) as worker:
+            latencies = worker.run(7)
+            assert len(latencies) == 7
+            assert all(isinstance(each, int) and each > 0 for each in latencies)
+            assert worker.load_ms > 0
+            assert worker.first_inference_ms > 0
+            process = psutil.Process(worker.process.pid)
+            threads[count] = process.num_threads()
+        assert not process.is_running()
+    assert threads[3] - threads[1] == 2
+
+
+def test_unreadable_file_says_why(tmp_path: Path):
+    broken = tmp_path / "broken.onnx"
+    broken.write_bytes(b"not a model")
+    with pytest.raises(WorkerFailed, match=r"(?i)broken\.onnx|protobuf") as failure, open_worker(broken, 1, SIDE):
+        pass
+    assert not failure.value.not_runnable
+
+
+@pytest.mark.usefixtures("misbehaving_runtime")
+def test_crash_in_mid_run_is_one_row_and_chatter_does_not_reach_the_answers(onnx_model: MakeModel):
+    jobs = [Job(onnx_model(name), SIDE) for name in ("crash.onnx", "good.onnx")]
+    crashed, good = measure(jobs, threads=1, rounds=3, seconds=None, progress=quiet)
+    assert isinstance(crashed, NotMeasured)
+    assert "SIGABRT" in crashed.reason
+    assert "out of cheese" in crashed.reason
+    assert not crashed.not_runnable
+    assert isinstance(good, Timing)
+    assert len(good.rounds) == 3
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="Core ML runs there")
+def test_core_ml_elsewhere_is_not_runnable(tmp_path: Path):
+    package = tmp_path / "model.mlpackage"
+    package.mkdir()
+    [outcome] = measure([Job(package, SIDE)], threads=1, rounds=1, seconds=None, progress=quiet)
+    assert outcome == NotMeasured("Core ML runs on macOS and iOS only", not_runnable=True)
+
+
+def test_no_round_begins_after_the_time_limit(onnx_model: MakeModel):
+    [outcome] = measure([Job(onnx_model("tiny.onnx"), SIDE)], threads=1, rounds=50, seconds=0.01, progress=quiet)
+    assert isinstance(outcome, Timing)
+    assert [len(burst) for burst in outcome.rounds] == [MIN_INFERENCES]

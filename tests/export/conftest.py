@@ -1,0 +1,116 @@
+"""One checkpoint with clear predictions on drawn pictures, and its files in every format."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
+from pmsi_mobile.data.transforms import eval_transform, normalise
+from pmsi_mobile.network import Network, build_network, mix
+from tests.conftest import randomise, small_config
+
+CLASSES = ("dunlin", "great knot", "käna", "rüff", "teal")
+
+
+class Result(NamedTuple):
+    status: int
+    stdout: str
+    stderr: str
+
+
+def run_command(name: str, *arguments: object) -> Result:
+    """Run a console script as a user would."""
+    script = Path(sys.executable).with_name(name)
+    done = subprocess.run([script, *map(str, arguments)], capture_output=True, text=True, timeout=500)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def draw_picture(number: int) -> Image.Image:
+    """A gradient with a shape on it, of another colour and place for every number."""
+    picture = Image.linear_gradient("L").rotate(number * 40).resize((96, 80)).convert("RGB")
+    colour = ((number * 83) % 256, (number * 151 + 60) % 256, (number * 47 + 120) % 256)
+    corner = (number * 11) % 40
+    shapes = ImageDraw.Draw(picture)
+    shapes.rectangle((0, corner, 95, corner + 30), fill=colour)
+    shapes.ellipse((corner, 10, corner + 45, 60), fill=colour[::-1])
+    return picture
+
+
+@torch.no_grad()
+def enliven(network: Network, images: Tensor) -> None:
+    """Make a random network tell the images apart: without it they all get nearly the same probabilities.
+
+    BatchNorm statistics are taken from the images, and the heads' last layers are scaled. With exact statistics a
+    random network would be chaotic (rounding errors grow a thousandfold), so the backbone is damped a little.
+    """
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.reset_running_stats()
+            module.momentum = None
+    network.train()(images)
+    network.eval()
+    for module in network.backbone.modules():
+        if isinstance(module, _BatchNorm):
+            module.running_var.mul_(1.3)
+    logits = network(images)
+    for position, head in enumerate(network.classifiers):
+        mean, spread = logits[:, position].mean(dim=0), logits[:, position].std(dim=0)
+        head[-1].weight.mul_((1 / spread)[:, None])
+        head[-1].bias.sub_(mean).div_(spread)
+
+
+def make_checkpoint(path: Path, *, swap_golden_channels: bool = False, **overrides: object) -> Path:
+    config = small_config(**overrides)
+    preprocessing = config.preprocessing
+    images = torch.stack([eval_transform(draw_picture(number), preprocessing) for number in range(8)])
+    torch.manual_seed(0)
+    network = randomise(build_network(config, len(CLASSES)))
+    inputs = normalise(images, preprocessing)
+    enliven(network, inputs)
+    with torch.no_grad():
+        probabilities = mix(network(inputs), config.model.mix)
+    assert len(set(probabilities.argmax(dim=1).tolist())) > 2
+    golden = Golden(images.flip(1) if swap_golden_channels else images, probabilities)
+    save_checkpoint(Checkpoint(config, CLASSES, network.state_dict(), {"mix": {"top1": 0.5}}, golden, {}), path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_checkpoint(tmp_path_factory.mktemp("run") / "ckpt.pt")
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of classes with drawn photos."""
+    root = tmp_path_factory.mktemp("photos")
+    for number in range(20):
+        folder = root / CLASSES[number % len(CLASSES)]
+        folder.mkdir(exist_ok=True)
+        draw_picture(number).save(folder / f"{number}.png")
+    return root
+
+
+class Export(NamedTuple):
+    folder: Path
+    rows: dict[str, dict[str, object]]
+
+    def file(self, name: str) -> Path:
+        return Path(str(self.rows[name]["file"]))
+
+
+@pytest.fixture(scope="session")
+def exported(checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
+    """Every format, through the command line."""
+    folder = tmp_path_factory.mktemp("models")
+    result = run_command("pmsi-export", checkpoint, "--format", "all", "--output", folder, "--data", pictures, "--json")
+    assert result.status == 0, result.stderr
+    return Export(folder, {row["format"]: row for row in json.loads(result.stdout)})

@@ -1,0 +1,86 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pmsi_export.fold import fold
+from pmsi_mobile.config import Preprocessing
+from pmsi_mobile.data.transforms import normalise
+from pmsi_mobile.network import build_network, mix
+from tests.conftest import randomise, small_config
+
+BACKBONES = ("mobilenet_v2", "resnet18", "resnet34", "mobilenetv3_small_050")
+IMAGES = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+
+
+def build(**overrides):
+    config = small_config(**overrides)
+    torch.manual_seed(0)
+    return config, randomise(build_network(config, 7))
+
+
+@torch.no_grad()
+def assert_equal(network, graph, preprocessing, rule):
+    logits = network(normalise(IMAGES, preprocessing))
+    *_, last = (module for module in graph.modules() if isinstance(module, nn.Linear))
+    outputs = []
+    last.register_forward_hook(lambda module, inputs, output: outputs.append(output))
+    assert (graph(IMAGES.float()) - mix(logits, rule)).abs().max() <= 1e-5
+    if rule == "logits":
+        summed = logits.sum(dim=1)
+        assert (outputs[0] - summed).abs().max() <= 1e-5 * summed.abs().max()
+
+
+def layers_left(graph):
+    return [type(module).__name__ for module in graph.modules() if isinstance(module, _BatchNorm | nn.Dropout)]
+
+
+@pytest.mark.parametrize("stages", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("heads", ["released", "separable"])
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_folded_network_gives_what_the_training_network_gives(backbone, heads, stages):
+    config, network = build(model__backbone=backbone, model__heads=heads, model__stages=stages)
+    for rule in ("logits", "probabilities"):
+        graph = fold(network, config.preprocessing, rule)
+        assert_equal(network, graph, config.preprocessing, rule)
+        assert layers_left(graph) == []
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_the_folded_baseline_gives_what_the_baseline_gives(backbone):
+    config, network = build(model__backbone=backbone, method="baseline")
+    graph = fold(network, config.preprocessing, "logits")
+    assert_equal(network, graph, config.preprocessing, "logits")
+    assert layers_left(graph) == []
+
+
+def test_a_backbone_that_does_not_begin_with_a_plain_convolution_is_folded_too():
+    config, network = build(model__backbone="tf_efficientnet_lite0")
+    assert_equal(network, fold(network, config.preprocessing, "logits"), config.preprocessing, "logits")
+
+
+def test_borders_are_right_when_the_mean_is_far_from_zero():
+    extreme = Preprocessing(resize=72, crop=64, mean=(3.0, -2.0, 0.9), std=(0.1, 0.5, 2.0))
+    _, network = build()
+    assert_equal(network, fold(network, extreme, "logits"), extreme, "logits")
+
+
+@pytest.mark.parametrize(("width", "hidden", "layers"), [(32, 16, 2), (16, 32, 1)])
+def test_the_interaction_takes_the_form_with_fewer_multiplications(width, hidden, layers):
+    config, network = build(model__width=width, model__hidden=hidden)
+    graph = fold(network, config.preprocessing, "logits")
+    linear = [module for module in graph.head.mlp.modules() if isinstance(module, nn.Linear)]
+    assert len(linear) == layers
+    assert_equal(network, graph, config.preprocessing, "logits")
+
+
+def test_the_network_is_left_as_it_was():
+    config, network = build(model__backbone="mobilenetv3_small_050")
+    network.train()
+    before = copy.deepcopy(network.state_dict())
+    fold(network, config.preprocessing, "logits")
+    assert network.training
+    assert network.state_dict().keys() == before.keys()
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())

@@ -1,0 +1,41 @@
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from pmsi_export.registry import FORMATS, format_of, get_format, load_file, require
+from pmsi_mobile.errors import PmsiError
+
+
+def test_a_format_is_found_by_its_suffix():
+    assert {format_of(Path(f"model{known.suffix}")).name for known in FORMATS.values()} == set(FORMATS)
+
+
+def test_an_unknown_format_lists_the_known_ones():
+    with pytest.raises(PmsiError, match="unknown format 'ncnn': choose from tflite, onnx, torchscript"):
+        get_format("ncnn")
+
+
+def test_a_file_of_another_suffix_is_not_a_model():
+    with pytest.raises(PmsiError, match=r"photo\.jpg is not an exported model"):
+        load_file(Path("photo.jpg"))
+
+
+def test_a_missing_package_says_which_extra_brings_it():
+    absent = dataclasses.replace(FORMATS["coreml"], convert_needs=("no_such_package",))
+    with pytest.raises(PmsiError, match=r"needs no_such_package.*pip install 'pmsi-mobile\[coreml\]'"):
+        require(absent, absent.convert_needs)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(PmsiError, match=r"gone\.onnx does not exist"):
+        load_file(tmp_path / "gone.onnx")
+
+
+@pytest.mark.parametrize("name", ["tflite", "onnx", "torchscript", "executorch"])
+def test_a_damaged_file_is_an_error_of_one_line(tmp_path, name):
+    damaged = tmp_path / f"model{FORMATS[name].suffix}"
+    damaged.write_bytes(b"not a model" * 100)
+    with pytest.raises(PmsiError, match=f"cannot be read as a {name} model") as error:
+        load_file(damaged)
+    assert "\n" not in str(error.value)
