@@ -111,7 +111,7 @@ def _print_table(result: "BenchResult") -> None:
 def _cells(file: "FileResult", baseline: str | None) -> list[str]:
     figures = file.figures
     if not figures:
-        return ["failed" if file.status == "failed" else "cannot run", "", "", ""]
+        return ["failed" if file.status == "failed" else "none", "", "", ""]
     ratio = figures.ratio
     interval = "none" if ratio.low is None else f"{ratio.low:.3f} .. {ratio.high:.3f}"
     return [

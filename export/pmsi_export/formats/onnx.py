@@ -1,23 +1,27 @@
 """ONNX in one file, for ONNX Runtime 1.14 (2023) and later."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from pmsi_export.contract import Contract
-from pmsi_export.fold import MixGraph
 from pmsi_export.runner import Probabilities, Runner, nchw
+
+if TYPE_CHECKING:
+    from pmsi_export.fold import MixGraph
 
 OPSET = 18
 IR_VERSION = 8
 """The file format version that came with opset 18. The exporter writes a newer one, which old runtimes refuse."""
 
 
-def convert(graph: MixGraph, contract: Contract, path: Path) -> None:
+def convert(graph: "MixGraph", contract: Contract, path: Path) -> None:
     """Write `graph` as ONNX, simplified and checked."""
+    # Here and not above: loading a file needs no PyTorch.
     import onnx
     import onnxsim
+    import torch
 
     program = torch.onnx.export(
         graph,

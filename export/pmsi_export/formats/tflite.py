@@ -1,32 +1,36 @@
 """TFLite for LiteRT: NHWC, signature `serving_default` with `image` and `probabilities`."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from pmsi_export.contract import Contract
-from pmsi_export.fold import MixGraph
 from pmsi_export.runner import Probabilities, Runner, nhwc
 
+if TYPE_CHECKING:
+    from torch import Tensor
 
-class _Signature(nn.Module):
-    """Names input and output: the converter takes them from the keywords and the returned keys."""
-
-    def __init__(self, channels_last: nn.Module) -> None:
-        super().__init__()
-        self.channels_last = channels_last
-
-    def forward(self, image: Tensor) -> dict[str, Tensor]:
-        return {"probabilities": self.channels_last(image)}
+    from pmsi_export.fold import MixGraph
 
 
-def convert(graph: MixGraph, contract: Contract, path: Path) -> None:
+def convert(graph: "MixGraph", contract: Contract, path: Path) -> None:
     """Write `graph` as a float TFLite file."""
+    # Here and not above: loading a file needs no PyTorch.
     import litert_torch
+    import torch
 
-    signature = _Signature(litert_torch.to_channel_last_io(graph, args=[0])).eval()
+    class Signature(torch.nn.Module):
+        """Names input and output: the converter takes them from the keywords and the returned keys."""
+
+        def __init__(self, channels_last: torch.nn.Module) -> None:
+            super().__init__()
+            self.channels_last = channels_last
+
+        def forward(self, image: "Tensor") -> "dict[str, Tensor]":
+            return {"probabilities": self.channels_last(image)}
+
+    signature = Signature(litert_torch.to_channel_last_io(graph, args=[0])).eval()
     example = torch.zeros(contract.input.shape)
     litert_torch.convert(signature, sample_kwargs={"image": example}).export(str(path))
 
