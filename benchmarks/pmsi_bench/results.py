@@ -13,6 +13,7 @@ from pmsi_bench.statistics import Latency, Ratio, latency, ratio, round_medians_
 from pmsi_bench.system import Machine
 from pmsi_export.contract import Contract
 from pmsi_export.registry import get_format
+from pmsi_mobile.files import size_bytes
 
 
 class _Record(BaseModel):
@@ -99,11 +100,6 @@ def summarise(
     )
 
 
-def size_of(model: Path) -> int:
-    """Bytes of a model file, or of everything in a model folder."""
-    return sum(file.stat().st_size for file in (model, *model.rglob("*")) if file.is_file())
-
-
 def _file_result(name: str, model: Path, contract: Contract, outcome: Outcome, baseline: Timing | None) -> FileResult:
     return FileResult(
         name=name,
@@ -112,7 +108,7 @@ def _file_result(name: str, model: Path, contract: Contract, outcome: Outcome, b
         runtime=get_format(contract.format).runtime,
         precision=contract.precision,
         input_side=contract.preprocessing.crop,
-        size_bytes=size_of(model),
+        size_bytes=size_bytes(model),
         checkpoint_sha256=contract.checkpoint_sha256,
         parity=contract.parity.status,
         gate=contract.parity.gate,

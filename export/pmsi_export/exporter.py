@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +28,9 @@ from pmsi_export.parity import agreement, judge, not_measured
 from pmsi_export.preprocess import load_image
 from pmsi_export.registry import Format, format_module, load_file, require
 from pmsi_export.runner import NotRunnable
-from pmsi_mobile import __version__
 from pmsi_mobile.checkpoint import Checkpoint, load_checkpoint
-from pmsi_mobile.files import sha256
+from pmsi_mobile.files import sha256, size_bytes
+from pmsi_mobile.provenance import versions
 
 PRECISION = "fp32"
 
@@ -78,7 +77,7 @@ def export(
         parity = _measure(staged, loaded, photos) if verify else unmeasured
         final = contract.model_copy(update={"parity": parity})
         placed = _put_in_place(staged, target, final)
-    return Exported(placed, _size(placed), final, seconds)
+    return Exported(placed, size_bytes(placed), final, seconds)
 
 
 def describe(checkpoint: Checkpoint, digest: str, known: Format, parity: Parity) -> Contract:
@@ -105,10 +104,7 @@ def describe(checkpoint: Checkpoint, digest: str, known: Format, parity: Parity)
         preprocessing=PreprocessingSpec(**config.preprocessing.model_dump()),
         mix=config.model.mix if interactive else None,
         checkpoint_sha256=digest,
-        tools={
-            "pmsi-mobile": __version__,
-            **{name: version(name) for name in dict.fromkeys(("torch", *known.convert_needs, *known.run_needs))},
-        },
+        tools=versions(*dict.fromkeys(("torch", *known.convert_needs, *known.run_needs))),
         created=datetime.now(UTC),
         parity=parity,
         metrics=checkpoint.metrics,
@@ -153,10 +149,3 @@ def _remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _size(path: Path) -> int:
-    """Bytes of a file, or of all files in a directory."""
-    return (
-        sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) if path.is_dir() else path.stat().st_size
-    )
