@@ -8,6 +8,7 @@ from PIL import Image
 from pmsi_export.commands.predict import predict
 from pmsi_export.contract import read_sidecar
 from pmsi_export.registry import FORMATS
+from pmsi_mobile.errors import MeasurementError
 from tests.export.conftest import CLASSES, make_checkpoint, run_command
 
 RUNNABLE = [name for name, known in FORMATS.items() if sys.platform not in known.not_runnable]
@@ -102,14 +103,13 @@ def test_predict_prints_a_table_from_a_file(exported, pictures):
     assert result.stdout.count("%") == 4
 
 
-def test_an_unreadable_photo_is_named_and_the_others_go_on(checkpoint, tmp_path):
+def test_an_unreadable_photo_is_named_and_the_others_go_on(checkpoint, tmp_path, capsys):
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"
     Image.new("RGB", (80, 70), "teal").save(good)
     bad.write_bytes(b"")
-    result = run_command("pmsi-predict", checkpoint, bad, good, "--json")
-    assert result.status == 1
-    assert result.stderr == f"error: 1 of 2 photos cannot be read, the first is {bad}\n"
-    first, second = json.loads(result.stdout)["predictions"]
+    with pytest.raises(MeasurementError, match=f"1 of 2 photos cannot be read, the first is {bad}"):
+        predict(checkpoint, [bad, good], as_json=True)
+    first, second = json.loads(capsys.readouterr().out)["predictions"]
     assert first == {"photo": str(bad), "error": "empty file"}
     assert sum(entry["probability"] for entry in second["top"]) == pytest.approx(1, abs=1e-5)
 

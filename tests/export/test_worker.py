@@ -1,8 +1,17 @@
-from pathlib import Path
+import os
 
 from pmsi_export.worker import Failure, Job, export_apart
 
 
-def test_a_failure_comes_back_as_its_reason(tmp_path: Path):
-    outcome = export_apart(Job(tmp_path / "gone.pt", "torchscript", tmp_path / "gone.ptl", True, None))
-    assert outcome == Failure(f"checkpoint {tmp_path / 'gone.pt'} does not exist")
+class Bomb:
+    """Aborts the process that unpickles it."""
+
+    def __reduce__(self):
+        return os.abort, ()
+
+
+def test_a_converter_that_crashes_takes_nothing_with_it(tmp_path):
+    target = tmp_path / "model.tflite"
+    outcome = export_apart(Job(tmp_path / "ckpt.pt", "tflite", target, True, Bomb()))
+    assert isinstance(outcome, Failure)
+    assert outcome.reason.startswith("the converter was killed by SIGABRT")

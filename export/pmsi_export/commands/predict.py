@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pmsi_export.runner import Runner
     from pmsi_mobile.config import Preprocessing
 
+CHECKPOINT_SUFFIXES = (".pt", ".pth")
+
 
 def predict(
     model: Annotated[Path, typer.Argument(help="ckpt.pt of pmsi-train, or a file of pmsi-export.")],
@@ -21,6 +23,7 @@ def predict(
 ) -> None:
     """Name the most probable classes of each photo."""
     import json
+    import shlex
 
     paths = _list_photos(photos)
     runner, classes, preprocessing = _open(model)
@@ -29,6 +32,8 @@ def predict(
         typer.echo(json.dumps({"model": str(model), "predictions": predictions}))
     else:
         _print_table(predictions)
+        command = "pmsi-export --format all" if model.suffix in CHECKPOINT_SUFFIXES else "pmsi-bench"
+        typer.echo(f"next: {command} {shlex.quote(str(model))}")
     unreadable = [prediction["photo"] for prediction in predictions if "error" in prediction]
     if unreadable:
         raise MeasurementError(f"{len(unreadable)} of {len(paths)} photos cannot be read, the first is {unreadable[0]}")
@@ -53,7 +58,7 @@ def _list_photos(given: list[Path]) -> list[Path]:
 
 
 def _open(model: Path) -> "tuple[Runner, tuple[str, ...], Preprocessing]":
-    if model.suffix in (".pt", ".pth"):
+    if model.suffix in CHECKPOINT_SUFFIXES:
         from pmsi_export.reference import reference_runner
         from pmsi_mobile.checkpoint import load_checkpoint
 
