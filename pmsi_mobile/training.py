@@ -124,12 +124,14 @@ class Trainer:
         self.network.to(device=accelerator.device, memory_format=memory_format)  # type: ignore[call-overload]
         self.plan = phases(config, self.network.head_names)
         self.steps = steps_per_epoch(len(data.train), config.train.batch_size, accelerator.num_processes)
-        self.optimizer = build_optimizer(self.network, config.train)
+        self.optimizer: Optimizer = build_optimizer(self.network, config.train)
         self.scheduler = build_scheduler(self.optimizer, config.train, self.steps * config.train.epochs)
         self.progress = self._restore() if resuming else Progress()
         if config.train.compile:
             self.network.features = torch.compile(self.network.features)  # type: ignore[assignment]
         self.model: nn.Module = accelerator.prepare_model(self.network)
+        # Steps through the gradient scaler where there is one.
+        self.optimizer = accelerator.prepare_optimizer(self.optimizer)
 
     def fit(self, listener: Listener) -> Path:
         """Train the epochs that are left; returns the path of ckpt.pt.

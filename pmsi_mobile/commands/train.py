@@ -64,10 +64,11 @@ def train(
     from pmsi_mobile.training import Trainer
 
     # Each phase trains its own classifier only, so the others' parameters are unused in it.
-    accelerator = Accelerator(
-        mixed_precision=config.train.precision,
-        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
-    )
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    try:
+        accelerator = Accelerator(mixed_precision=config.train.precision, kwargs_handlers=[unused])
+    except ValueError as error:
+        raise PmsiError(f"train.precision={config.train.precision} cannot be used here: {error}") from None
     dataset = _open(data, config, folder, accelerator)
     trainer = Trainer(config, dataset, folder, accelerator)
     if accelerator.is_main_process:

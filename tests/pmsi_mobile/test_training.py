@@ -1,6 +1,7 @@
 """The training loop on drawn birds: phases, schedules, resumption, processes."""
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -11,12 +12,14 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.config import load_config, save_config
 from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.splits import open_data
-from pmsi_mobile.network import build_network, phases
+from pmsi_mobile.data.transforms import normalise
+from pmsi_mobile.network import build_network, mix, phases
 from pmsi_mobile.optim import build_optimizer, build_scheduler
 from pmsi_mobile.training import Trainer, train_batch
 
@@ -51,12 +54,12 @@ class Silent:
         self.rows.append(row)
 
 
-def run(birds, folder, **overrides):
+def run(birds, folder, precision="no", **overrides):
     config = load_config("mobile", {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}})
     data = open_data(birds, val_fraction=0.1, test_fraction=0.1, seed=0)
     listener = Silent()
     folder.mkdir(parents=True, exist_ok=True)
-    return Trainer(config, data, folder, Accelerator()).fit(listener), listener
+    return Trainer(config, data, folder, Accelerator(mixed_precision=precision)).fit(listener), listener
 
 
 def command(birds, folder, *extra):
@@ -100,6 +103,19 @@ def test_the_baseline_trains_and_reports_one_head(birds, tmp_path):
     path, listener = run(birds, tmp_path / "run", method="baseline", train__epochs=1)
     assert set(load_checkpoint(path).metrics["val"]["heads"]) == {"baseline"}
     assert "loss_baseline" in listener.rows[0]
+
+
+def test_mixed_precision_keeps_weights_and_golden_samples_in_float32(birds, tmp_path):
+    # The parity gates compare exported files with these probabilities, so they must not be those of autocast.
+    AcceleratorState._reset_state()  # it is one per process, and the other tests made one without autocast
+    path, listener = run(birds, tmp_path / "run", "bf16", train__epochs=1, train__precision="bf16")
+    AcceleratorState._reset_state()
+    checkpoint = load_checkpoint(path)
+    assert all(math.isfinite(value) for value in listener.rows[0].values())
+    assert {tensor.dtype for tensor in checkpoint.weights.values()} == {torch.float32, torch.int64}
+    with torch.no_grad():
+        logits = checkpoint.network()(normalise(checkpoint.golden.images, checkpoint.config.preprocessing))
+    assert torch.allclose(mix(logits, "logits"), checkpoint.golden.probabilities, atol=1e-6)
 
 
 def test_loader_processes_do_not_change_the_result(birds, tmp_path):
