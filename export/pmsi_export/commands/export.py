@@ -11,7 +11,7 @@ from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_export.contract import Parity
+    from pmsi_export.contract import Agreement
     from pmsi_export.exporter import EvaluationPhotos, Exported
     from pmsi_mobile.checkpoint import Checkpoint
 
@@ -144,45 +144,51 @@ def _row(job: Job, outcome: "Exported | Failure") -> dict[str, Any]:
 
 
 def _print_table(outcomes: "list[tuple[Job, Exported | Failure]]") -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table()
-    for column in ("format", "file", "precision", "MB", "seconds", "parity"):
-        table.add_column(column, justify="right" if column in ("MB", "seconds") else "left")
+    table = Table(box=SIMPLE_HEAD)
+    for column in ("file", "MB", "s", "parity", "images", "max diff", "agree", "top-1"):
+        number = column in ("MB", "s", "max diff", "agree", "top-1")
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    accuracies = set()
     for job, outcome in outcomes:
         if isinstance(outcome, Failure):
-            table.add_row(job.format, "-", "-", "-", "-", f"failed: {outcome.reason}")
+            table.add_row(job.target.name, "-", "-", "failed")
             continue
-        table.add_row(
-            job.format,
+        parity = outcome.contract.parity
+        described = [
             outcome.path.name,
-            outcome.contract.precision,
             f"{outcome.size_bytes / 1e6:.1f}",
             f"{outcome.convert_seconds:.0f}",
-            _parity_words(outcome.contract.parity),
-        )
-    Console(markup=False, highlight=False).print(table)
+            parity.status,
+        ]
+        if not parity.golden:
+            table.add_row(*described, "-", "-", "-", "-")
+            continue
+        table.add_row(*described, *_agreement_cells("golden", parity.golden))
+        if parity.photos:
+            table.add_row(*[""] * len(described), *_agreement_cells("photos", parity.photos))
+            accuracies.add(f"{parity.photos.reference_top1:.1%} on {parity.photos.images} photos")
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console.print(table)
+    for job, outcome in outcomes:
+        reason = outcome.reason if isinstance(outcome, Failure) else outcome.contract.parity.reason
+        if reason:
+            console.print(f"{job.format}: {reason}")
+    if accuracies:
+        console.print(f"top-1 of the training network: {', '.join(sorted(accuracies))}")
     gates = {outcome.contract.parity.gate for _, outcome in outcomes if not isinstance(outcome, Failure)}
     for gate in sorted(gates):
-        typer.echo(f"gate: {gate}")
-    typer.echo(f"folder: {outcomes[0][0].target.parent}")
+        console.print(f"gate: {gate}")
+    console.print(f"folder: {outcomes[0][0].target.parent}")
 
 
-def _parity_words(parity: "Parity") -> str:
-    if parity.status == "not measured":
-        return f"not measured: {parity.reason}"
-    lines: list[str] = [parity.status]
-    for what, measured in (("golden samples", parity.golden), ("photos", parity.photos)):
-        if measured:
-            accuracy = (
-                "" if measured.top1 is None else f", top-1 {measured.top1:.1%} (PyTorch {measured.reference_top1:.1%})"
-            )
-            lines.append(
-                f"{measured.images} {what}: max difference {measured.max_abs_difference:.1e}, "
-                f"agreement {measured.top1_agreement:.1%}{accuracy}"
-            )
-    return "\n".join(lines)
+def _agreement_cells(what: str, measured: "Agreement") -> list[str]:
+    top1 = "-" if measured.top1 is None else f"{measured.top1:.1%}"
+    images = f"{measured.images} {what}"
+    return [images, f"{measured.max_abs_difference:.1e}", f"{measured.top1_agreement:.1%}", top1]
 
 
 main = entry_point(export)
