@@ -148,7 +148,7 @@ def _print_table(outcomes: "list[tuple[Job, Exported | Failure]]") -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD)
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     for column in ("file", "MB", "s", "parity", "images", "max diff", "agree", "top-1"):
         number = column in ("MB", "s", "max diff", "agree", "top-1")
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
