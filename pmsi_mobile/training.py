@@ -63,7 +63,6 @@ class Progress:
     loss_sums: list[float] = field(default_factory=list)
     seconds: float = 0.0
     history: list[records.Row] = field(default_factory=list)
-    best_epoch: int = 0
 
 
 def train_batch(
@@ -146,11 +145,7 @@ class Trainer:
             row |= {f"top1_{head}": value["top1"] for head, value in val.items()}
             history = [*self.progress.history, row]
             best = self._is_best(row)
-            self.progress = Progress(
-                epoch=self.progress.epoch + 1,
-                history=history,
-                best_epoch=len(history) if best else self.progress.best_epoch,
-            )
+            self.progress = Progress(epoch=self.progress.epoch + 1, history=history)
             if writer:
                 if best:
                     self._save_checkpoint(val)

@@ -189,6 +189,32 @@ def test_schedules_end_where_the_recipes_say():
         assert max(rates) == pytest.approx(1e-3, rel=1e-3)
 
 
+@pytest.mark.parametrize("schedule", ["cosine", "constant", "onecycle"])
+def test_a_schedule_goes_on_from_its_saved_state(schedule, tmp_path):
+    config = load_config("paper", {**SMALL, "train.schedule": schedule})
+    network = build_network(config, 3)
+
+    def start():
+        optimizer = build_optimizer(network, config.train)
+        return optimizer, build_scheduler(optimizer, config.train, 20)
+
+    def advance(optimizer, scheduler, steps):
+        for _ in range(steps):
+            optimizer.step()
+            scheduler.step()
+        return [group["lr"] for group in optimizer.param_groups]
+
+    optimizer, scheduler = start()
+    advance(optimizer, scheduler, 7)
+    torch.save([optimizer.state_dict(), scheduler.state_dict()], tmp_path / "state.pt")
+    expected = advance(optimizer, scheduler, 5)
+    optimizer, scheduler = start()
+    saved = torch.load(tmp_path / "state.pt", weights_only=True)
+    optimizer.load_state_dict(saved[0])
+    scheduler.load_state_dict(saved[1])
+    assert advance(optimizer, scheduler, 5) == expected
+
+
 def test_a_killed_run_resumes_to_the_same_weights(birds, tmp_path):
     """kill -9 at several moments, mid-epoch states included; the weights are those of an undisturbed run."""
     often = ["--set", "train.save_minutes=0.0001", "--set", "train.epochs=3"]
