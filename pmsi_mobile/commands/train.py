@@ -6,20 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pmsi_mobile.cli import entry_point
-from pmsi_mobile.config import (
-    PRESETS,
-    Config,
-    load_config,
-    override,
-    parse_assignments,
-    read_config,
-    save_config,
-)
 from pmsi_mobile.errors import PmsiError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from pmsi_mobile.config import Config
     from pmsi_mobile.data.splits import DataSet
 
 
@@ -28,7 +20,7 @@ def train(
         Path,
         typer.Argument(help="Folder of class folders (with or without train/val/test), CUB, Cars or Aircraft."),
     ],
-    preset: Annotated[str | None, typer.Option(help=f"Recipe: {', '.join(PRESETS)} [default: mobile].")] = None,
+    preset: Annotated[str | None, typer.Option(help="Recipe: paper, released or mobile [default: mobile].")] = None,
     method: Annotated[str | None, typer.Option(help="rmg-pmsi or baseline (the plain backbone classifier).")] = None,
     backbone: Annotated[
         str | None, typer.Option(help="mobilenet_v2, resnet18, resnet34 or a timm model's name.")
@@ -47,6 +39,8 @@ def train(
 
     On several GPUs or machines: torchrun --nproc-per-node N -m pmsi_mobile.commands.train DATA ...
     """
+    from pmsi_mobile.config import parse_assignments
+
     named = {
         "method": method,
         "model.backbone": backbone,
@@ -88,8 +82,10 @@ def train(
     accelerator.end_training()
 
 
-def _resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume: bool) -> Config:
+def _resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume: bool) -> "Config":
     """The run's configuration; with `--resume` the saved one, which options given again must agree with."""
+    from pmsi_mobile.config import load_config, override, read_config
+
     saved = folder / "config.yaml"
     if not saved.exists():
         if resume:
@@ -104,9 +100,10 @@ def _resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume
     return config
 
 
-def _open(root: Path, config: Config, folder: Path, accelerator: "Accelerator") -> "DataSet":
+def _open(root: Path, config: "Config", folder: Path, accelerator: "Accelerator") -> "DataSet":
     """The data set, split once on the main process and recorded in the run, so that a resumed run has the same."""
     from pmsi_mobile.commands._train_output import console
+    from pmsi_mobile.config import save_config
     from pmsi_mobile.data.splits import load_data, open_data, save_data
     from pmsi_mobile.progress import progress
 
