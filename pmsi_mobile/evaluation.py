@@ -1,7 +1,5 @@
 """Accuracy of each head, of Concat and of Mix."""
 
-import csv
-import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +9,8 @@ from torch import Tensor, nn
 
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.transforms import normalise
-from pmsi_mobile.files import write_text
 from pmsi_mobile.network import mix
+from pmsi_mobile.records import write_csv
 
 
 @dataclass(frozen=True)
@@ -82,14 +80,20 @@ def confusion_matrix(outputs: Outputs, mix_rule: str) -> Tensor:
 
 def write_per_class(path: Path, confusion: Tensor, classes: tuple[str, ...]) -> None:
     """CSV with a row per class: photos, Mix top-1, and the class it is most often taken for."""
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(["class", "photos", "correct", "top1", "most_confused_with", "times"])
+    rows: list[dict[str, float | str]] = []
     for index, name in enumerate(classes):
         row = confusion[index].clone()
         photos, correct = int(row.sum()), int(row[index])
         row[index] = 0
         times = int(row.max())
-        other = classes[int(row.argmax())] if times else ""
-        writer.writerow([name, photos, correct, f"{correct / photos:.4f}" if photos else "", other, times])
-    write_text(path, text.getvalue())
+        rows.append(
+            {
+                "class": name,
+                "photos": photos,
+                "correct": correct,
+                "top1": f"{correct / photos:.4f}" if photos else "",
+                "most_confused_with": classes[int(row.argmax())] if times else "",
+                "times": times,
+            }
+        )
+    write_csv(path, rows)
