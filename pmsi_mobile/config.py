@@ -56,8 +56,8 @@ class MosaicConfig(_Section):
 class Preprocessing(_Section):
     """From a photo to the network's input: stretch to `resize` x `resize`, crop `crop` x `crop`, normalise.
 
-    Bilinear with antialias. The crop is random in training and central otherwise; `mean` and `std` are per RGB
-    channel of pixels in 0..1.
+    Bilinear with antialias, in training also otherwise (`train.resize`). The crop is random in training and central
+    otherwise; `mean` and `std` are per RGB channel of pixels in 0..1.
     """
 
     resize: int = Field(512, ge=32)
@@ -104,6 +104,9 @@ class TrainConfig(_Section):
     """First epochs in which the backbone is not stepped."""
     freeze_bn: bool = False
     """Whether the backbone's BatchNorm statistics stand still in those epochs too."""
+    resize: Literal["antialias", "mixed"] = "antialias"
+    """How training photos are resized: as in evaluation, or each in one of the ways that phones and their libraries
+    use (antialiased and plain bilinear, nearest pixel, area)."""
     precision: Literal["no", "bf16", "fp16"] = "no"
     """Mixed precision."""
     channels_last: bool = True

@@ -1,7 +1,8 @@
 """Progressive multi-stage training (Algorithm 1), resumable at any step.
 
-A run folder holds `config.yaml`, `data.json` (which photo is in which split), `state.pt` (what `--resume` needs),
-`metrics.csv`, `tensorboard/` and `ckpt.pt`; at the end also `curves.png` and `heads.csv`.
+A run folder holds `config.yaml`, `data.json` (which photo is in which split), `calibration/` (photos for int8),
+`state.pt` (what `--resume` needs), `metrics.csv`, `tensorboard/` and `ckpt.pt`; at the end also `curves.png` and
+`heads.csv`.
 """
 
 import math
@@ -21,6 +22,8 @@ from torch.optim import Optimizer
 from pmsi_mobile import records
 from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint, load_tensors, save_checkpoint
 from pmsi_mobile.config import Config, MosaicConfig
+from pmsi_mobile.data.calibration import FOLDER as CALIBRATION
+from pmsi_mobile.data.calibration import save_calibration
 from pmsi_mobile.data.loading import (
     EvalPhotos,
     TrainPhotos,
@@ -139,6 +142,8 @@ class Trainer:
         """
         main = self.accelerator.is_main_process
         writer = records.open_tensorboard(self.folder / "tensorboard", self.progress.epoch) if main else None
+        if main:
+            save_calibration(self.data.train, self.config, self.folder / CALIBRATION)
         while self.progress.epoch < self.config.train.epochs:
             row = self._train_epoch(listener)
             val = self.evaluate(self.network, self.data.val)
@@ -186,7 +191,7 @@ class Trainer:
             self.network.backbone.eval()
         rank, processes = accelerator.process_index, accelerator.num_processes
         batches = epoch_batches(len(self.data.train), train.batch_size, config.seed, epoch, rank, processes)
-        photos = TrainPhotos(self.data.train, config.preprocessing, config.seed, epoch)
+        photos = TrainPhotos(self.data.train, config.preprocessing, config.seed, epoch, train.resize == "mixed")
         names = [phase.head for phase in self.plan]
         rates = [group["lr"] for group in self.optimizer.param_groups]
         sums = torch.tensor(progress.loss_sums or [0.0] * len(names), device=accelerator.device)

@@ -40,9 +40,12 @@ class EvalPhotos(Dataset[tuple[Tensor, int]]):
 class TrainPhotos(Dataset[tuple[Tensor, int]]):
     """Photos under one epoch's training transform: (uint8 [3, crop, crop], label)."""
 
-    def __init__(self, photos: Sequence[Photo], preprocessing: Preprocessing, seed: int, epoch: int) -> None:
+    def __init__(
+        self, photos: Sequence[Photo], preprocessing: Preprocessing, seed: int, epoch: int, mixed_resize: bool = False
+    ) -> None:
         self.photos = photos
         self.preprocessing = preprocessing
+        self.mixed_resize = mixed_resize
         self.seed = seed
         self.epoch = epoch
 
@@ -52,7 +55,10 @@ class TrainPhotos(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         photo = self.photos[index]
         generator = torch.Generator().manual_seed(derive_seed(self.seed, _AUGMENT, self.epoch, index))
-        return train_transform(load_rgb(photo.path), self.preprocessing, generator), photo.label
+        transformed = train_transform(
+            load_rgb(photo.path), self.preprocessing, generator, mixed_resize=self.mixed_resize
+        )
+        return transformed, photo.label
 
 
 def steps_per_epoch(photos: int, batch_size: int, processes: int = 1) -> int:

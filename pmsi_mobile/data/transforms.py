@@ -1,5 +1,7 @@
 """From a photo to the uint8 tensor that training, evaluation and export all see."""
 
+from typing import Literal, get_args
+
 import torch
 from PIL import Image
 from torch import Tensor
@@ -7,18 +9,31 @@ from torchvision.transforms.v2 import functional as F
 
 from pmsi_mobile.config import Preprocessing
 
+Resize = Literal["antialias", "bilinear", "nearest", "area"]
+"""How a photo is made smaller: bilinear with antialias (PIL, torchvision), plain bilinear (Android's
+createScaledBitmap, GPU textures), nearest pixel, mean of the covered area (OpenCV's INTER_AREA)."""
+RESIZES: tuple[Resize, ...] = get_args(Resize)
 
-def eval_transform(photo: Image.Image, preprocessing: Preprocessing) -> Tensor:
+
+def eval_transform(photo: Image.Image, preprocessing: Preprocessing, resize: Resize = "antialias") -> Tensor:
     """Stretch, centre crop -> uint8 [3, crop, crop]."""
-    return F.pil_to_tensor(F.center_crop(_stretch(photo, preprocessing), [preprocessing.crop, preprocessing.crop]))
+    stretched = stretch(photo, preprocessing.resize, resize)
+    return F.pil_to_tensor(F.center_crop(stretched, [preprocessing.crop, preprocessing.crop]))
 
 
-def train_transform(photo: Image.Image, preprocessing: Preprocessing, generator: torch.Generator) -> Tensor:
-    """Stretch, random crop, horizontal flip half of the time -> uint8 [3, crop, crop]."""
+def train_transform(
+    photo: Image.Image, preprocessing: Preprocessing, generator: torch.Generator, *, mixed_resize: bool = False
+) -> Tensor:
+    """Stretch, random crop, horizontal flip half of the time -> uint8 [3, crop, crop].
+
+    mixed_resize: each photo is resized in one of the ways of RESIZES at random, so that the network does not come to
+    depend on one of them.
+    """
     crop = preprocessing.crop
     top, left = torch.randint(preprocessing.resize - crop + 1, (2,), generator=generator).tolist()
-    cropped = F.crop(_stretch(photo, preprocessing), top, left, crop, crop)
     flip = bool(torch.rand((), generator=generator) < 0.5)
+    resize = RESIZES[int(torch.randint(len(RESIZES), (), generator=generator))] if mixed_resize else "antialias"
+    cropped = F.crop(stretch(photo, preprocessing.resize, resize), top, left, crop, crop)
     return F.pil_to_tensor(F.horizontal_flip(cropped) if flip else cropped)
 
 
@@ -29,6 +44,15 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     return (images / 255 - mean) / std
 
 
-def _stretch(photo: Image.Image, preprocessing: Preprocessing) -> Image.Image:
-    size = [preprocessing.resize, preprocessing.resize]
-    return F.resize(photo, size, interpolation=F.InterpolationMode.BILINEAR, antialias=True)
+def stretch(photo: Image.Image, side: int, resize: Resize) -> Image.Image:
+    """RGB photo -> side x side, whatever its proportions were."""
+    if resize == "bilinear":
+        # PIL's own filters always cover what they leave out.
+        plain = F.resize(F.pil_to_tensor(photo), [side, side], F.InterpolationMode.BILINEAR, antialias=False)
+        return F.to_pil_image(plain)
+    filters = {
+        "antialias": Image.Resampling.BILINEAR,
+        "nearest": Image.Resampling.NEAREST,
+        "area": Image.Resampling.BOX,
+    }
+    return photo.resize((side, side), filters[resize])
