@@ -1,5 +1,6 @@
-"""The artifact contract: what a client must know about an exported file, as JSON beside it."""
+"""The artifact contract: what a client must know about an exported file, as JSON inside it and beside it."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import write_text
 
 SCHEMA_VERSION = 1
+Precision = Literal["fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "palette6", "palette4"]
 
 
 class _Part(BaseModel):
@@ -29,12 +31,12 @@ class ModelSummary(_Part):
 
 
 class InputSpec(_Part):
-    """The one input: raw RGB pixels, normalised inside the graph."""
+    """The one input: raw RGB pixels, normalised inside the graph; bytes as they are in full-integer models."""
 
     name: Literal["image"] = "image"
     layout: Literal["NHWC", "NCHW", "image"]
     shape: tuple[int, int, int, int]
-    dtype: Literal["float32"] = "float32"
+    dtype: Literal["float32", "uint8"] = "float32"
     colour: Literal["RGB"] = "RGB"
     value_range: tuple[float, float] = (0.0, 255.0)
 
@@ -73,6 +75,12 @@ class Agreement(_Part):
     """Of probabilities."""
     top1_agreement: float
     """Share of images in 0..1."""
+    sqnr_db: float | None
+    """10 log10 of the reference's power over that of the difference, of all probabilities; null for no difference."""
+    confident_images: int
+    """Images on which the reference's first probability is at least 0.3 above its second."""
+    confident_agreement: float | None
+    """Share of them with the same top-1; null where there are none."""
     top1: float | None = None
     """Accuracy of the file where labels are known, in 0..1."""
     reference_top1: float | None = None
@@ -88,7 +96,18 @@ class Parity(_Part):
     golden: Agreement | None = None
     """On the checkpoint's golden samples."""
     photos: Agreement | None = None
-    """On the photos of `--data`."""
+    """On the photos of `--data`, or the run's validation photos."""
+
+
+class ResizeAccuracy(_Part):
+    """Top-1 of the file on the same photos under the resizes that clients use, in 0..1."""
+
+    photos: int
+    antialias: float
+    """As the contract says; the others are what a client pays that resizes otherwise."""
+    bilinear: float
+    nearest: float
+    area: float
 
 
 class Contract(_Part):
@@ -96,7 +115,8 @@ class Contract(_Part):
 
     schema_version: Literal[1] = 1
     format: str
-    precision: Literal["fp32"]
+    precision: Precision
+    minimum_runtime: str
     model: ModelSummary
     input: InputSpec
     output: OutputSpec
@@ -111,18 +131,25 @@ class Contract(_Part):
     created: datetime
     """UTC."""
     parity: Parity
+    resizes: ResizeAccuracy | None = None
+    """Null where no labelled photos were at hand."""
     metrics: dict[str, Any]
     """Accuracy as measured at training time, from the checkpoint."""
+    content_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    """Of the file's content without this contract: ties the two together. Empty until the file is complete."""
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What a file says of itself: the contract's JSON, and the SHA-256 of its content without it."""
+
+    text: str
+    content_sha256: str
 
 
 def sidecar_path(model: Path) -> Path:
     """`model.tflite` -> `model.tflite.json`."""
     return model.with_name(f"{model.name}.json")
-
-
-def labels_path(model: Path) -> Path:
-    """`model.tflite` -> `model.labels.txt`, one for all formats of a model."""
-    return model.with_name(f"{model.stem}.labels.txt")
 
 
 def write_sidecar(contract: Contract, model: Path) -> Path:
@@ -132,11 +159,9 @@ def write_sidecar(contract: Contract, model: Path) -> Path:
     return path
 
 
-def write_labels(classes: tuple[str, ...], model: Path) -> Path:
-    """Write the class names beside the model, one a line in the output's order; returns the path."""
-    path = labels_path(model)
+def write_labels(classes: tuple[str, ...], path: Path) -> None:
+    """Write the class names, one a line in the output's order."""
     write_text(path, "".join(f"{name}\n" for name in classes))
-    return path
 
 
 def read_sidecar(model: Path) -> Contract:

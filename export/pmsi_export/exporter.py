@@ -8,40 +8,35 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pmsi_export.contract import (
+    Agreement,
     Contract,
     InputSpec,
     ModelSummary,
     OutputSpec,
     Parity,
     PreprocessingSpec,
+    ResizeAccuracy,
     sidecar_path,
-    write_labels,
     write_sidecar,
 )
-from pmsi_export.fold import fold
+from pmsi_export.fold import MixGraph, fold
+from pmsi_export.job import Job
 from pmsi_export.parity import agreement, judge, not_measured
-from pmsi_export.preprocess import load_image
+from pmsi_export.photos import EvaluationPhotos
+from pmsi_export.preprocess import load_image, load_images
 from pmsi_export.registry import Format, format_module, load_file, require
-from pmsi_export.runner import NotRunnable
+from pmsi_export.runner import NotRunnable, Runner
 from pmsi_mobile.checkpoint import Checkpoint, load_checkpoint
+from pmsi_mobile.data.transforms import RESIZES
 from pmsi_mobile.files import sha256, size_bytes
 from pmsi_mobile.provenance import versions
-
-PRECISION = "fp32"
-
-
-@dataclass(frozen=True)
-class EvaluationPhotos:
-    """Labelled photos and the training network's probabilities [N, K] of them."""
-
-    paths: Sequence[Path]
-    labels: Sequence[int]
-    reference: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -54,60 +49,75 @@ class Exported:
     convert_seconds: float
 
 
-def export(
-    checkpoint: Path, known: Format, target: Path, *, verify: bool = True, photos: EvaluationPhotos | None = None
-) -> Exported:
-    """Export `checkpoint` to `target`, with its contract and labels beside it.
+def export(job: Job) -> Exported:
+    """Do a job and leave the file with its contract inside and beside it.
 
     The file takes its name only after the parity gate: a failed one is kept as `<stem>.rejected<suffix>`, and what an
     earlier export left under either name is removed. Raises PmsiError for a checkpoint that cannot be used and for a
     missing package.
     """
+    known, module = job.known, format_module(job.known)
     require(known, known.convert_needs)
-    loaded = load_checkpoint(checkpoint)
-    graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix)
-    unmeasured = not_measured(PRECISION, "--no-verify" if not verify else "not yet")
-    contract = describe(loaded, sha256(checkpoint), known, unmeasured)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pmsi-export-", dir=target.parent) as staging:
-        staged = Path(staging) / target.name
+    loaded = load_checkpoint(job.checkpoint)
+    graph, calibration = _graph(loaded, job.quantised)
+    unmeasured = not_measured(job.precision, "not yet" if job.verify else "--no-verify")
+    contract = describe(loaded, sha256(job.checkpoint), known, unmeasured, job.precision)
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pmsi-export-", dir=job.target.parent) as staging:
+        staged = Path(staging) / job.target.name
         start = time.perf_counter()
-        format_module(known).convert(graph, contract, staged)
+        module.convert(graph, contract, staged, calibration)
         seconds = time.perf_counter() - start
-        parity = _measure(staged, loaded, photos) if verify else unmeasured
-        final = contract.model_copy(update={"parity": parity})
-        placed = _put_in_place(staged, target, final)
+        measured = _measure(staged, job.precision, loaded, job.photos) if job.verify else {}
+        digest = module.extract(staged).content_sha256
+        final = contract.model_copy(update={**measured, "content_sha256": digest})
+        module.embed(staged, final.model_dump_json())
+        placed = _put_in_place(staged, job.target, final)
     return Exported(placed, size_bytes(placed), final, seconds)
 
 
-def describe(checkpoint: Checkpoint, digest: str, known: Format, parity: Parity) -> Contract:
+def prepare_int8(checkpoint: Path, photos: Sequence[Path], path: Path) -> None:
+    """Round and correct the folded graph's weights on calibration photos, once for all int8 formats; to `path`."""
+    from pmsi_export.quantise import quantise  # type: ignore[import-untyped]
+
+    loaded = load_checkpoint(checkpoint)
+    graph, _ = _graph(loaded, None)
+    images = load_images(photos, loaded.config.preprocessing)
+    torch.save({"weights": quantise(graph, images).state_dict(), "images": torch.from_numpy(images)}, path)
+
+
+def describe(checkpoint: Checkpoint, digest: str, known: Format, parity: Parity, precision: str = "fp32") -> Contract:
     """The contract of `checkpoint` (its file's SHA-256 is `digest`) in a format."""
     config, classes = checkpoint.config, checkpoint.classes
     crop = config.preprocessing.crop
     interactive = config.method == "rmg-pmsi"
-    return Contract(
-        format=known.name,
-        precision=PRECISION,
-        model=ModelSummary(
-            method=config.method,
-            backbone=config.model.backbone,
-            stages=config.model.stages if interactive else None,
-            heads=config.model.heads if interactive else None,
-            width=config.model.width if interactive else None,
-        ),
-        input=InputSpec(
-            layout=known.layout,
-            shape=(1, crop, crop, 3) if known.layout == "NHWC" else (1, 3, crop, crop),
-        ),
-        output=OutputSpec(shape=(1, len(classes))),
-        classes=classes,
-        preprocessing=PreprocessingSpec(**config.preprocessing.model_dump()),
-        mix=config.model.mix if interactive else None,
-        checkpoint_sha256=digest,
-        tools=versions(*dict.fromkeys(("torch", *known.convert_needs, *known.run_needs))),
-        created=datetime.now(UTC),
-        parity=parity,
-        metrics=checkpoint.metrics,
+    return Contract.model_validate(
+        {
+            "format": known.name,
+            "precision": precision,
+            "minimum_runtime": known.precisions[precision],
+            "model": ModelSummary(
+                method=config.method,
+                backbone=config.model.backbone,
+                stages=config.model.stages if interactive else None,
+                heads=config.model.heads if interactive else None,
+                width=config.model.width if interactive else None,
+            ),
+            "input": InputSpec(
+                layout=known.layout,
+                shape=(1, crop, crop, 3) if known.layout == "NHWC" else (1, 3, crop, crop),
+                dtype="uint8" if precision == "int8" else "float32",
+            ),
+            "output": OutputSpec(shape=(1, len(classes))),
+            "classes": classes,
+            "preprocessing": PreprocessingSpec(**config.preprocessing.model_dump()),
+            "mix": config.model.mix if interactive else None,
+            "checkpoint_sha256": digest,
+            "tools": versions(*dict.fromkeys(("torch", *known.convert_needs, *known.run_needs))),
+            "created": datetime.now(UTC),
+            "parity": parity,
+            "metrics": checkpoint.metrics,
+        }
     )
 
 
@@ -116,20 +126,50 @@ def rejected_path(target: Path) -> Path:
     return target.with_name(f"{target.stem}.rejected{target.suffix}")
 
 
-def _measure(model: Path, checkpoint: Checkpoint, photos: EvaluationPhotos | None) -> Parity:
+def _graph(checkpoint: Checkpoint, quantised: Path | None) -> tuple[MixGraph, NDArray[np.uint8] | None]:
+    """The folded graph; with what `prepare_int8` wrote, under its weights and with its calibration images."""
+    graph = fold(checkpoint.network(), checkpoint.config.preprocessing, checkpoint.config.model.mix)
+    if quantised is None:
+        return graph, None
+    prepared = torch.load(quantised, weights_only=True)
+    graph.load_state_dict(prepared["weights"])
+    return graph, prepared["images"].numpy()
+
+
+def _measure(
+    model: Path, precision: str, checkpoint: Checkpoint, photos: EvaluationPhotos | None
+) -> dict[str, Parity | ResizeAccuracy | None]:
     try:
-        runner = load_file(model)
+        runner = load_file(model, verify=False)
     except NotRunnable as error:
-        return not_measured(PRECISION, error.reason)
+        return {"parity": not_measured(precision, error.reason)}
     golden = checkpoint.golden
     images = golden.images.permute(0, 2, 3, 1).contiguous().numpy()
     on_golden = agreement(runner, images, golden.probabilities.numpy())
-    on_photos = None
-    if photos:
-        preprocessing = checkpoint.config.preprocessing
-        decoded = (load_image(path, preprocessing) for path in photos.paths)
-        on_photos = agreement(runner, decoded, photos.reference, photos.labels)
-    return judge(PRECISION, on_golden, on_photos)
+    if not photos:
+        return {"parity": judge(precision, on_golden)}
+    on_photos = _agreement_on(runner, checkpoint, photos)
+    resizes = _resize_accuracy(runner, checkpoint, photos, on_photos)
+    return {"parity": judge(precision, on_golden, on_photos), "resizes": resizes}
+
+
+def _agreement_on(runner: Runner, checkpoint: Checkpoint, photos: EvaluationPhotos) -> Agreement:
+    decoded = (load_image(path, checkpoint.config.preprocessing) for path in photos.paths)
+    return agreement(runner, decoded, photos.reference, photos.labels)
+
+
+def _resize_accuracy(
+    runner: Runner, checkpoint: Checkpoint, photos: EvaluationPhotos, measured: Agreement
+) -> ResizeAccuracy:
+    def top1(resize: Any) -> float:
+        correct = [
+            runner.predict(load_image(path, checkpoint.config.preprocessing, resize)).argmax() == label
+            for path, label in zip(photos.paths, photos.labels, strict=True)
+        ]
+        return float(np.mean(correct))
+
+    others = {resize: top1(resize) for resize in RESIZES if resize != "antialias"}
+    return ResizeAccuracy.model_validate({"photos": measured.images, "antialias": measured.top1, **others})
 
 
 def _put_in_place(staged: Path, target: Path, contract: Contract) -> Path:
@@ -140,7 +180,6 @@ def _put_in_place(staged: Path, target: Path, contract: Contract) -> Path:
     final = rejected_path(target) if failed else target
     os.replace(staged, final)
     write_sidecar(contract, final)
-    write_labels(contract.classes, target)
     return final
 
 

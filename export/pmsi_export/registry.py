@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from pmsi_mobile.errors import PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_export.contract import Contract
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pmsi_export.contract import Contract, Embedded
     from pmsi_export.fold import MixGraph
     from pmsi_export.runner import Runner
 
@@ -21,8 +24,10 @@ class Format:
     """One export format.
 
     runtime: what runs the files, in words for tables.
-    module: where its `convert` and `load` are. layout: of the input image. convert_needs, run_needs: top-level modules
-    that must be installed; `extra` installs them. not_runnable: `sys.platform` -> why a file cannot be run there.
+    module: where its FormatModule is. precisions: those it can be written in -> the oldest runtime that takes the
+    file. refused: the others -> why not, and what to do instead. layout: of the input image. convert_needs, run_needs:
+    top-level modules that must be installed; `extra` installs them. not_runnable: `sys.platform` -> why a file cannot
+    be run there.
     """
 
     name: str
@@ -30,7 +35,8 @@ class Format:
     runtime: str
     module: str
     extra: str | None
-    precisions: tuple[str, ...]
+    precisions: Mapping[str, str]
+    refused: Mapping[str, str]
     layout: Literal["NHWC", "NCHW", "image"]
     convert_needs: tuple[str, ...] = ()
     run_needs: tuple[str, ...] = ()
@@ -40,11 +46,22 @@ class Format:
 class FormatModule(Protocol):
     """What a module in `pmsi_export.formats` offers."""
 
-    def convert(self, graph: "MixGraph", contract: "Contract", path: Path) -> None:
-        """Write `graph` to `path`, a path that does not exist yet."""
+    def convert(
+        self, graph: "MixGraph", contract: "Contract", path: Path, calibration: "NDArray[np.uint8] | None" = None
+    ) -> None:
+        """Write `graph` to `path`, which does not exist yet, in the contract's precision.
+
+        calibration: photos [N, H, W, 3] for int8.
+        """
 
     def load(self, path: Path, threads: int = 1) -> "Runner":
         """Open a file. Raises PmsiError when it cannot be read."""
+
+    def embed(self, path: Path, text: str) -> None:
+        """Put the contract's JSON into a file."""
+
+    def extract(self, path: Path) -> "Embedded":
+        """The contract's JSON in a file, and the digest of the content it belongs to."""
 
 
 _CORE_ML = "Core ML runs on macOS and iOS only"
@@ -58,7 +75,8 @@ FORMATS: Mapping[str, Format] = {
             runtime="LiteRT",
             module="pmsi_export.formats.tflite",
             extra="tflite",
-            precisions=("fp32",),
+            precisions={"fp32": "TensorFlow Lite 2.14, LiteRT"},
+            refused={},
             layout="NHWC",
             convert_needs=("litert_torch",),
             run_needs=("ai_edge_litert",),
@@ -69,7 +87,8 @@ FORMATS: Mapping[str, Format] = {
             runtime="ONNX Runtime",
             module="pmsi_export.formats.onnx",
             extra="onnx",
-            precisions=("fp32",),
+            precisions={"fp32": "ONNX Runtime 1.14"},
+            refused={},
             layout="NCHW",
             convert_needs=("onnx", "onnxscript", "onnxsim"),
             run_needs=("onnxruntime",),
@@ -80,7 +99,8 @@ FORMATS: Mapping[str, Format] = {
             runtime="PyTorch Lite interpreter",
             module="pmsi_export.formats.torchscript",
             extra=None,
-            precisions=("fp32",),
+            precisions={"fp32": "PyTorch Lite 2.0"},
+            refused={},
             layout="NCHW",
         ),
         Format(
@@ -89,7 +109,8 @@ FORMATS: Mapping[str, Format] = {
             runtime="Core ML",
             module="pmsi_export.formats.coreml",
             extra="coreml",
-            precisions=("fp32",),
+            precisions={"fp32": "iOS 15, macOS 12"},
+            refused={},
             layout="image",
             convert_needs=("coremltools",),
             run_needs=("coremltools",),
@@ -101,13 +122,27 @@ FORMATS: Mapping[str, Format] = {
             runtime="ExecuTorch",
             module="pmsi_export.formats.executorch",
             extra="executorch",
-            precisions=("fp32",),
+            precisions={"fp32": "ExecuTorch 1.0"},
+            refused={},
             layout="NCHW",
             convert_needs=("executorch",),
             run_needs=("executorch",),
         ),
     )
 }
+
+
+PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "palette6", "palette4")
+"""int8: static, full integer. int8-dynamic: int8 weights, float activations made int8 on the fly. int8-weights,
+palette6, palette4: 8, 6 or 4 bits of storage, computed in float."""
+
+
+def refusal(known: Format, precision: str) -> str | None:
+    """Why a format has no such precision and what to do instead, or None when it has it."""
+    if precision in known.precisions:
+        return None
+    reason = known.refused.get(precision, f"choose from {', '.join(known.precisions)}")
+    return f"{known.name} cannot be written in {precision}: {reason}"
 
 
 def get_format(name: str) -> Format:
@@ -136,9 +171,10 @@ def require(known: Format, modules: tuple[str, ...]) -> None:
         )
 
 
-def load_file(path: Path, threads: int = 1) -> "Runner":
+def load_file(path: Path, threads: int = 1, *, verify: bool = True) -> "Runner":
     """Open an exported file with its runtime on `threads` CPU threads.
 
+    verify: check first that the file is whole and its contract its own.
     Raises NotRunnable when the runtime does not exist on this system, PmsiError when the path is not an exported file,
     cannot be read, or its runtime is not installed.
     """

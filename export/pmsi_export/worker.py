@@ -3,28 +3,18 @@
 import os
 import signal
 import traceback
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from pmsi_export.registry import get_format
+from pmsi_export.job import Job
 from pmsi_mobile.errors import PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_export.exporter import EvaluationPhotos, Exported
-
-
-@dataclass(frozen=True)
-class Job:
-    """The arguments of `exporter.export`, the format by its name."""
-
-    checkpoint: Path
-    format: str
-    target: Path
-    verify: bool
-    photos: "EvaluationPhotos | None"
+    from pmsi_export.exporter import Exported
 
 
 @dataclass(frozen=True)
@@ -39,16 +29,37 @@ def export_apart(job: Job) -> "Exported | Failure":
 
     The converters' chatter goes to `<target>.log`, which is kept only when there is no file.
     """
-    log = job.target.with_name(f"{job.target.name}.log")
+    return _apart(_export, job, log=job.target.with_name(f"{job.target.name}.log"))
+
+
+def prepare_int8_apart(checkpoint: Path, photos: Sequence[Path], path: Path) -> Failure | None:
+    """`exporter.prepare_int8` in a new process."""
+    return _apart(_prepare_int8, checkpoint, photos, path, log=path.with_name(f"{path.name}.log"))
+
+
+def _export(job: Job) -> "Exported":
+    from pmsi_export.exporter import export
+
+    return export(job)
+
+
+def _prepare_int8(checkpoint: Path, photos: Sequence[Path], path: Path) -> None:
+    from pmsi_export.exporter import prepare_int8
+
+    prepare_int8(checkpoint, photos, path)
+
+
+def _apart(work: Callable[..., Any], *arguments: Any, log: Path) -> Any:
+    """What `work(*arguments)` returns in a new process, or a Failure. Both streams of the process go to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     context = get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(job, log, sender), daemon=True)
+    process = context.Process(target=_answer, args=(work, arguments, log, sender), daemon=True)
     process.start()
     # With our copy closed, the end of the process is the end of the pipe.
     sender.close()
     try:
-        outcome: Exported | Failure = receiver.recv()
+        outcome = receiver.recv()
     except EOFError:
         process.join()
         outcome = Failure(f"the converter {_how_it_ended(process.exitcode)}; its output is in {log}")
@@ -59,15 +70,13 @@ def export_apart(job: Job) -> "Exported | Failure":
     return outcome
 
 
-def _work(job: Job, log: Path, sender: Connection) -> None:
+def _answer(work: Callable[..., Any], arguments: tuple[Any, ...], log: Path, sender: Connection) -> None:
     # The file descriptors, for converters write from C++ too; before the heavy imports, for those greet.
     descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    from pmsi_export.exporter import export
-
     try:
-        sender.send(export(job.checkpoint, get_format(job.format), job.target, verify=job.verify, photos=job.photos))
+        sender.send(work(*arguments))
     except PmsiError as error:
         sender.send(Failure(str(error)))
     except Exception as error:

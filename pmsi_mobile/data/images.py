@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from pmsi_mobile.errors import PmsiError
+
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"}
 )
@@ -16,6 +18,14 @@ warnings.simplefilter("ignore", Image.DecompressionBombWarning)
 
 class UnreadableImage(ValueError):
     """A file that cannot be decoded to RGB; the message is the reason in a few words."""
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Every file below `folder` with an image's suffix, sorted. Raises PmsiError for none."""
+    paths = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise PmsiError(f"folder {folder} has no photos ({', '.join(sorted(IMAGE_SUFFIXES))})")
+    return paths
 
 
 def load_rgb(path: Path) -> Image.Image:

@@ -48,6 +48,7 @@ def write_contract(model: Path, parity: Literal["passed", "failed", "not measure
     contract = Contract(
         format=SUFFIXES[model.suffix],
         precision="fp32",
+        minimum_runtime="LiteRT 1.0",
         model=ModelSummary(method="baseline", backbone="mobilenet_v2", stages=None, heads=None, width=None),
         input=InputSpec(layout="NCHW", shape=(1, 3, SIDE, SIDE)),
         output=OutputSpec(shape=(1, 3)),

@@ -120,7 +120,7 @@ def test_a_file_that_disagrees_is_rejected(tmp_path):
     earlier.write_bytes(b"an earlier export")
     result = run_command("pmsi-export", swapped, "--format", "torchscript")
     assert result.status == 1
-    assert "torchscript (rejected: golden samples: max abs difference" in result.stderr
+    assert "swapped.ptl (rejected: golden samples: max abs difference" in result.stderr
     assert not earlier.exists()
     assert read_sidecar(tmp_path / "swapped.rejected.ptl").parity.status == "failed"
     assert "next:" not in result.stdout

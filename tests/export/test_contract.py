@@ -22,6 +22,7 @@ def contract():
     return Contract(
         format="tflite",
         precision="fp32",
+        minimum_runtime="LiteRT 1.0",
         model=ModelSummary(method="rmg-pmsi", backbone="mobilenet_v2", stages=3, heads="separable", width=320),
         input=InputSpec(layout="NHWC", shape=(1, 224, 224, 3)),
         output=OutputSpec(shape=(1, 2)),
@@ -42,9 +43,9 @@ def test_a_sidecar_reads_back_as_it_was_written(tmp_path):
     assert read_sidecar(model) == contract()
 
 
-def test_labels_lie_beside_the_model_one_a_line(tmp_path):
-    labels = write_labels(("käna", "teal, green"), tmp_path / "bird.v2.tflite")
-    assert labels.name == "bird.v2.labels.txt"
+def test_labels_are_one_a_line(tmp_path):
+    labels = tmp_path / "bird.labels.txt"
+    write_labels(("käna", "teal, green"), labels)
     assert labels.read_text(encoding="utf-8") == "käna\nteal, green\n"
 
 

@@ -1,6 +1,7 @@
 import os
 
-from pmsi_export.worker import Failure, Job, export_apart
+from pmsi_export.job import Job
+from pmsi_export.worker import Failure, export_apart
 
 
 class Bomb:
@@ -12,6 +13,6 @@ class Bomb:
 
 def test_a_converter_that_crashes_takes_nothing_with_it(tmp_path):
     target = tmp_path / "model.tflite"
-    outcome = export_apart(Job(tmp_path / "ckpt.pt", "tflite", target, True, Bomb()))
+    outcome = export_apart(Job(tmp_path / "ckpt.pt", "tflite", "fp32", target, photos=Bomb()))
     assert isinstance(outcome, Failure)
     assert outcome.reason.startswith("the converter was killed by SIGABRT")

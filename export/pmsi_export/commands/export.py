@@ -1,22 +1,22 @@
 """`pmsi-export`: a checkpoint to checked model files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pmsi_export.registry import FORMATS, Format, get_format, require
-from pmsi_export.worker import Failure, Job, export_apart
+from pmsi_export.job import Job, target_path
+from pmsi_export.registry import FORMATS, PRECISIONS, Format, get_format, refusal, require
+from pmsi_export.worker import Failure, export_apart, prepare_int8_apart
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_export.contract import Agreement
-    from pmsi_export.exporter import EvaluationPhotos, Exported
-    from pmsi_mobile.checkpoint import Checkpoint
+    from pmsi_export.exporter import Exported
+    from pmsi_export.photos import EvaluationPhotos
 
-SIDE_BY_SIDE = 2
-"""Converters at a time; one takes up to 3 GB."""
+CONVERTER_BYTES = 3 << 30
+"""Memory that one converter takes at most."""
 
 
 def export(
@@ -25,13 +25,24 @@ def export(
         list[str],
         typer.Option("--format", help=f"{', '.join(FORMATS)}, or all. May be given several times."),
     ] = ["tflite"],  # noqa: B006 (typer copies it)
+    precisions: Annotated[
+        list[str],
+        typer.Option("--precision", help=f"{', '.join(PRECISIONS)}, or all. May be given several times."),
+    ] = ["fp32"],  # noqa: B006
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="Folder of photos for int8 [default: those that pmsi-train kept beside the checkpoint]."),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the files [default: beside the checkpoint].")] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the files without suffix [default: the checkpoint's].")
     ] = None,
     data: Annotated[
         Path | None,
-        typer.Option(help="Folder of labelled photos: the gate is applied to its test or val split as well."),
+        typer.Option(
+            help="Folder of labelled photos: the gate is applied to its test or val split as well "
+            "[default for all but fp32: the validation photos of the run, where they still are]."
+        ),
     ] = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the parity gate; the contract says so.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -40,155 +51,118 @@ def export(
     import json
     import shlex
 
-    from pmsi_mobile.checkpoint import load_checkpoint
+    from pmsi_export.commands._export_output import print_table, row, why_not
+    from pmsi_export.contract import write_labels
 
     if no_verify and data:
         raise PmsiError("--no-verify measures nothing: leave out --data")
-    chosen = _choose(formats)
-    loaded = load_checkpoint(checkpoint)
-    photos = _evaluation_photos(data, loaded) if data else None
+    chosen, refused = _choose(formats, precisions)
+    if not checkpoint.is_file():
+        raise PmsiError(f"checkpoint {checkpoint} does not exist")
+    calibrating: list[Path] = []
+    if any(precision == "int8" for _, precision in chosen):
+        from pmsi_export.photos import calibration_photos
+
+        calibrating = calibration_photos(calibration, checkpoint)
+    exact = all(precision == "fp32" for _, precision in chosen)
+    photos = None if no_verify or (exact and not data) else _evaluation_photos(data, checkpoint)
     folder, stem = output or checkpoint.parent, name or checkpoint.stem
-    jobs = [Job(checkpoint, known.name, folder / f"{stem}{known.suffix}", not no_verify, photos) for known in chosen]
-    outcomes = _run(jobs)
+    jobs = [
+        Job(checkpoint, known.name, precision, target_path(folder, stem, known, precision), not no_verify, photos)
+        for known, precision in chosen
+    ]
+    outcomes = _run(jobs, calibrating)
+    made = [outcome for _, outcome in outcomes if not isinstance(outcome, Failure)]
+    if made:
+        write_labels(made[0].contract.classes, folder / f"{stem}.labels.txt")
 
     if as_json:
-        typer.echo(json.dumps([_row(job, outcome) for job, outcome in outcomes]))
+        typer.echo(json.dumps([row(job, outcome) for job, outcome in outcomes]))
     else:
-        _print_table(outcomes)
-        good = [str(job.target) for job, outcome in outcomes if not _why_not(outcome)]
+        print_table(outcomes)
+        for reason in refused:
+            typer.echo(f"not written: {reason}")
+        good = [str(job.target) for job, outcome in outcomes if not why_not(outcome)]
         if good:
             typer.echo(f"next: pmsi-bench {shlex.join(good)}")
-    failed = [f"{job.format} ({why})" for job, outcome in outcomes if (why := _why_not(outcome))]
+    failed = [f"{job.target.name} ({why})" for job, outcome in outcomes if (why := why_not(outcome))]
     if failed:
-        raise MeasurementError(f"{len(failed)} of {len(jobs)} formats failed: {', '.join(failed)}")
+        raise MeasurementError(f"{len(failed)} of {len(jobs)} files failed: {', '.join(failed)}")
 
 
-def _choose(names: list[str]) -> list[Format]:
-    """The formats meant by the names. Raises PmsiError for an unknown one and for one that is not installed."""
-    chosen = [get_format(name) for name in dict.fromkeys(FORMATS if "all" in names else names)]
-    for known in chosen:
-        require(known, known.convert_needs)
-    return chosen
+def _choose(formats: list[str], precisions: list[str]) -> tuple[list[tuple[Format, str]], list[str]]:
+    """The pairs of format and precision that are meant, and why others of `all` cannot be had.
+
+    Raises PmsiError for an unknown name, a package that is not installed, and a pair that was asked for by name and
+    cannot be had.
+    """
+    unknown = next((name for name in precisions if name not in (*PRECISIONS, "all")), None)
+    if unknown:
+        raise PmsiError(f"unknown precision '{unknown}': choose from {', '.join(PRECISIONS)}")
+    known = [get_format(name) for name in dict.fromkeys(FORMATS if "all" in formats else formats)]
+    wanted = PRECISIONS if "all" in precisions else tuple(dict.fromkeys(precisions))
+    pairs = [(each, precision) for each in known for precision in wanted]
+    refused = [reason for each, precision in pairs if (reason := refusal(each, precision))]
+    chosen = [(each, precision) for each, precision in pairs if not refusal(each, precision)]
+    if refused and (not chosen or "all" not in (*formats, *precisions)):
+        raise PmsiError(refused[0])
+    for each, _ in chosen:
+        require(each, each.convert_needs)
+    return chosen, refused
 
 
-def _evaluation_photos(folder: Path, checkpoint: "Checkpoint") -> "EvaluationPhotos":
-    import numpy as np
-
-    from pmsi_export.exporter import EvaluationPhotos
-    from pmsi_export.preprocess import load_image
-    from pmsi_export.reference import reference_runner
-    from pmsi_mobile.data.splits import photos_for_evaluation
+def _evaluation_photos(folder: Path | None, checkpoint: Path) -> "EvaluationPhotos | None":
+    from pmsi_export.photos import evaluation_photos
     from pmsi_mobile.progress import progress
 
-    config = checkpoint.config
-    with progress("checking photos") as report:
-        photos, notes = photos_for_evaluation(
-            folder,
-            checkpoint.classes,
-            "auto",
-            val_fraction=config.data.val_fraction,
-            test_fraction=config.data.test_fraction,
-            seed=config.seed,
-            progress=report,
-        )
+    with progress("training network") as report:
+        photos, notes = evaluation_photos(folder, checkpoint, report)
     for note in notes:
         typer.echo(f"note: {note}", err=True)
-    runner = reference_runner(checkpoint)
-    reference = []
-    with progress("training network") as report:
-        for photo in photos:
-            reference.append(runner.predict(load_image(photo.path, config.preprocessing)))
-            report(len(reference), len(photos))
-    paths, labels = [photo.path for photo in photos], [photo.label for photo in photos]
-    return EvaluationPhotos(paths, labels, np.stack(reference))
+    return photos
 
 
-def _run(jobs: list[Job]) -> "list[tuple[Job, Exported | Failure]]":
-    import os
-    from concurrent.futures import ThreadPoolExecutor
+def _run(jobs: list[Job], calibration: list[Path]) -> "list[tuple[Job, Exported | Failure]]":
+    """All jobs, each in its own process, as many at a time as there are cores and memory."""
+    import tempfile
+    from concurrent.futures import ThreadPoolExecutor, as_completed
+    from dataclasses import replace
 
     from pmsi_mobile.progress import progress
 
-    outcomes = []
     with (
-        ThreadPoolExecutor(min(SIDE_BY_SIDE, os.cpu_count() or 1)) as pool,
+        tempfile.TemporaryDirectory(prefix="pmsi-export-") as scratch,
+        ThreadPoolExecutor(_side_by_side()) as pool,
         progress("exporting") as report,
     ):
-        for outcome in pool.map(export_apart, jobs):
-            outcomes.append(outcome)
-            report(len(outcomes), len(jobs))
-    return list(zip(jobs, outcomes, strict=True))
+        prepared = Path(scratch) / "quantised.pt"
+        # Submitted first, so that the int8 jobs, which wait for it, cannot keep it from running.
+        preparation = (
+            pool.submit(prepare_int8_apart, jobs[0].checkpoint, calibration, prepared) if calibration else None
+        )
+
+        def work(job: Job) -> "Exported | Failure":
+            if job.precision != "int8" or preparation is None:
+                return export_apart(job)
+            return preparation.result() or export_apart(replace(job, quantised=prepared))
+
+        # Those that wait for the preparation come last.
+        order = sorted(range(len(jobs)), key=lambda index: jobs[index].precision == "int8")
+        futures = {index: pool.submit(work, jobs[index]) for index in order}
+        for done, _ in enumerate(as_completed(futures.values()), start=1):
+            report(done, len(jobs))
+    return [(job, futures[index].result()) for index, job in enumerate(jobs)]
 
 
-def _why_not(outcome: "Exported | Failure") -> str | None:
-    """Why there is no file to use, or None."""
-    if isinstance(outcome, Failure):
-        return outcome.reason
-    parity = outcome.contract.parity
-    return f"rejected: {parity.reason}" if parity.status == "failed" else None
+def _side_by_side() -> int:
+    """How many converters this machine has cores and memory for."""
+    import os
 
-
-def _row(job: Job, outcome: "Exported | Failure") -> dict[str, Any]:
-    if isinstance(outcome, Failure):
-        return {"format": job.format, "status": "failed", "reason": outcome.reason}
-    contract = outcome.contract
-    return {
-        "format": job.format,
-        "status": "rejected" if contract.parity.status == "failed" else "exported",
-        "file": str(outcome.path),
-        "bytes": outcome.size_bytes,
-        "precision": contract.precision,
-        "convert_seconds": round(outcome.convert_seconds, 2),
-        "parity": contract.parity.model_dump(mode="json"),
-    }
-
-
-def _print_table(outcomes: "list[tuple[Job, Exported | Failure]]") -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in ("file", "MB", "s", "parity", "images", "max diff", "agree", "top-1"):
-        number = column in ("MB", "s", "max diff", "agree", "top-1")
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
-    accuracies = set()
-    for job, outcome in outcomes:
-        if isinstance(outcome, Failure):
-            table.add_row(job.target.name, "-", "-", "failed")
-            continue
-        parity = outcome.contract.parity
-        described = [
-            outcome.path.name,
-            f"{outcome.size_bytes / 1e6:.1f}",
-            f"{outcome.convert_seconds:.0f}",
-            parity.status,
-        ]
-        if not parity.golden:
-            table.add_row(*described, "-", "-", "-", "-")
-            continue
-        table.add_row(*described, *_agreement_cells("golden", parity.golden))
-        if parity.photos:
-            table.add_row(*[""] * len(described), *_agreement_cells("photos", parity.photos))
-            accuracies.add(f"{parity.photos.reference_top1:.1%} on {parity.photos.images} photos")
-    console = Console(markup=False, highlight=False, soft_wrap=True)
-    console.print(table)
-    for job, outcome in outcomes:
-        reason = outcome.reason if isinstance(outcome, Failure) else outcome.contract.parity.reason
-        if reason:
-            console.print(f"{job.format}: {reason}")
-    if accuracies:
-        console.print(f"top-1 of the training network: {', '.join(sorted(accuracies))}")
-    gates = {outcome.contract.parity.gate for _, outcome in outcomes if not isinstance(outcome, Failure)}
-    for gate in sorted(gates):
-        console.print(f"gate: {gate}")
-    console.print(f"folder: {outcomes[0][0].target.parent}")
-
-
-def _agreement_cells(what: str, measured: "Agreement") -> list[str]:
-    top1 = "-" if measured.top1 is None else f"{measured.top1:.1%}"
-    images = f"{measured.images} {what}"
-    return [images, f"{measured.max_abs_difference:.1e}", f"{measured.top1_agreement:.1%}", top1]
+    try:
+        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError):
+        return 2  # Neither macOS nor Windows says.
+    return max(1, min(os.cpu_count() or 1, free // CONVERTER_BYTES))
 
 
 main = entry_point(export)

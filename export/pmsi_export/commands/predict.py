@@ -41,19 +41,13 @@ def predict(
 
 def _list_photos(given: list[Path]) -> list[Path]:
     """The files as they are, and of folders every file with an image's suffix, sorted. Raises PmsiError for none."""
-    from pmsi_mobile.data.images import IMAGE_SUFFIXES
+    from pmsi_mobile.data.images import list_images
 
     paths: list[Path] = []
     for path in given:
         if not path.exists():
             raise PmsiError(f"photo {path} does not exist")
-        if path.is_dir():
-            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
-            if not inside:
-                raise PmsiError(f"folder {path} has no photos ({', '.join(sorted(IMAGE_SUFFIXES))})")
-            paths += inside
-        else:
-            paths.append(path)
+        paths += list_images(path) if path.is_dir() else [path]
     return paths
 
 

@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image as PILImage
 
-from pmsi_export.contract import Contract
+from pmsi_export.contract import Contract, Embedded
 from pmsi_export.fold import MixGraph
 from pmsi_export.runner import Image, Probabilities, Runner
 
 _CLASSES = "pmsi.classes"
 
 
-def convert(graph: MixGraph, contract: Contract, path: Path) -> None:
+def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
     """Write `graph` as a float32 .mlpackage directory."""
     ct = _coremltools()
     with warnings.catch_warnings(), torch.no_grad():
@@ -74,3 +75,12 @@ def _coremltools() -> ModuleType:
     finally:
         for name in hidden:
             del sys.modules[name]
+
+
+def embed(path: Path, text: str) -> None:
+    """Put the contract's JSON into a file."""
+
+
+def extract(path: Path) -> Embedded:
+    """The contract's JSON in a file, and the digest of the content it belongs to."""
+    return Embedded("", "")

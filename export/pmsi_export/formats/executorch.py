@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from pmsi_export.contract import Contract
+from pmsi_export.contract import Contract, Embedded
 from pmsi_export.fold import MixGraph
 from pmsi_export.runner import Image, Probabilities, Runner, nchw
 
 
-def convert(graph: MixGraph, contract: Contract, path: Path) -> None:
+def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
     """Write `graph` as a .pte file, what XNNPACK knows delegated to it."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
@@ -37,3 +39,12 @@ def load(path: Path, threads: int = 1) -> Runner:
         return method.execute([native])[0][0].numpy().copy()
 
     return Runner(prepare, run)
+
+
+def embed(path: Path, text: str) -> None:
+    """Put the contract's JSON into a file."""
+
+
+def extract(path: Path) -> Embedded:
+    """The contract's JSON in a file, and the digest of the content it belongs to."""
+    return Embedded("", "")

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pmsi_export.contract import Contract
+from pmsi_export.contract import Contract, Embedded
 from pmsi_export.runner import Probabilities, Runner, nchw
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ IR_VERSION = 8
 """The file format version that came with opset 18. The exporter writes a newer one, which old runtimes refuse."""
 
 
-def convert(graph: "MixGraph", contract: Contract, path: Path) -> None:
+def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
     """Write `graph` as ONNX, simplified and checked."""
     # Here and not above: loading a file needs no PyTorch.
     import onnx
@@ -55,3 +56,12 @@ def load(path: Path, threads: int = 1) -> Runner:
         return session.run(["probabilities"], {"image": native})[0][0]
 
     return Runner(nchw, run)
+
+
+def embed(path: Path, text: str) -> None:
+    """Put the contract's JSON into a file."""
+
+
+def extract(path: Path) -> Embedded:
+    """The contract's JSON in a file, and the digest of the content it belongs to."""
+    return Embedded("", "")

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
-from pmsi_export.contract import Contract
+from pmsi_export.contract import Contract, Embedded
 from pmsi_export.runner import Probabilities, Runner, nhwc
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pmsi_export.fold import MixGraph
 
 
-def convert(graph: "MixGraph", contract: Contract, path: Path) -> None:
+def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
     """Write `graph` as a float TFLite file."""
     # Here and not above: loading a file needs no PyTorch.
     import litert_torch
@@ -50,3 +51,12 @@ def load(path: Path, threads: int = 1) -> Runner:
         return interpreter.get_tensor(probabilities)[0]
 
     return Runner(nhwc, run)
+
+
+def embed(path: Path, text: str) -> None:
+    """Put the contract's JSON into a file."""
+
+
+def extract(path: Path) -> Embedded:
+    """The contract's JSON in a file, and the digest of the content it belongs to."""
+    return Embedded("", "")

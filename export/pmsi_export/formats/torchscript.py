@@ -3,15 +3,17 @@
 import warnings
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from pmsi_export.contract import Contract
+from pmsi_export.contract import Contract, Embedded
 from pmsi_export.fold import MixGraph
 from pmsi_export.runner import Image, Probabilities, Runner, nchw
 
 
-def convert(graph: MixGraph, contract: Contract, path: Path) -> None:
+def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
     """Write the traced and frozen `graph` as a .ptl file."""
     with warnings.catch_warnings(), torch.no_grad():
         _ignore_deprecation()
@@ -43,3 +45,12 @@ def _ignore_deprecation() -> None:
     warnings.simplefilter("ignore", DeprecationWarning)
     # The side of a map is meant to become a constant.
     warnings.simplefilter("ignore", torch.jit.TracerWarning)
+
+
+def embed(path: Path, text: str) -> None:
+    """Put the contract's JSON into a file."""
+
+
+def extract(path: Path) -> Embedded:
+    """The contract's JSON in a file, and the digest of the content it belongs to."""
+    return Embedded("", "")

@@ -1,0 +1,81 @@
+"""The photos that an export is calibrated on and judged by."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pmsi_export.preprocess import load_image
+from pmsi_export.reference import reference_runner
+from pmsi_mobile.checkpoint import load_checkpoint
+from pmsi_mobile.data.calibration import FOLDER, PHOTOS
+from pmsi_mobile.data.images import list_images
+from pmsi_mobile.data.splits import Photo, load_data, photos_for_evaluation
+from pmsi_mobile.errors import PmsiError
+
+
+@dataclass(frozen=True)
+class EvaluationPhotos:
+    """Labelled photos and the training network's probabilities [N, K] of them."""
+
+    paths: Sequence[Path]
+    labels: Sequence[int]
+    reference: NDArray[np.float32]
+
+
+def calibration_photos(folder: Path | None, checkpoint: Path) -> list[Path]:
+    """Photos of `folder`, or without one those that training kept beside the checkpoint; at most PHOTOS.
+
+    Raises PmsiError when there are none.
+    """
+    kept = checkpoint.parent / FOLDER
+    if folder is None and not kept.is_dir():
+        raise PmsiError(
+            f"int8 needs photos to calibrate on and {kept} does not exist: pass --calibration DIR with 100 or more "
+            "photos like those that the phone will see"
+        )
+    photos = list_images(folder or kept)
+    # Spread over the folder, for its photos may be sorted by class.
+    return photos[:: -(-len(photos) // PHOTOS)]
+
+
+def evaluation_photos(
+    folder: Path | None, path: Path, progress: Callable[[int, int], None]
+) -> tuple[EvaluationPhotos | None, Sequence[str]]:
+    """The test (or else val) split of `folder`, or without one the validation photos of the run that made the
+    checkpoint `path`; None where those are gone. And notes for the log. `progress(done, total)` counts photos."""
+    checkpoint = load_checkpoint(path)
+    config = checkpoint.config
+    photos: Sequence[Photo]
+    if folder is None:
+        photos, notes = _run_photos(path.parent / "data.json", checkpoint.classes)
+        if not photos:
+            return None, notes
+    else:
+        photos, notes = photos_for_evaluation(
+            folder,
+            checkpoint.classes,
+            "auto",
+            val_fraction=config.data.val_fraction,
+            test_fraction=config.data.test_fraction,
+            seed=config.seed,
+        )
+    runner = reference_runner(checkpoint)
+    reference = []
+    for photo in photos:
+        reference.append(runner.predict(load_image(photo.path, config.preprocessing)))
+        progress(len(reference), len(photos))
+    labels = [photo.label for photo in photos]
+    return EvaluationPhotos([photo.path for photo in photos], labels, np.stack(reference)), notes
+
+
+def _run_photos(record: Path, classes: tuple[str, ...]) -> tuple[Sequence[Photo], Sequence[str]]:
+    try:
+        data = load_data(record)
+    except PmsiError as error:
+        return (), [f"only the golden samples are compared: {error}"]
+    if data.classes != classes:
+        return (), [f"only the golden samples are compared: {record} is of another run"]
+    return data.val, ()
