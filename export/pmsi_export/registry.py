@@ -64,6 +64,11 @@ class FormatModule(Protocol):
         """The contract's JSON in a file, and the digest of the content it belongs to."""
 
 
+_WEIGHTS_ONLY = dict.fromkeys(
+    ("int8-weights", "palette6", "palette4"), "only Core ML stores weights so; int8 is as small and faster"
+)
+
+_TFLITE = "TensorFlow Lite 2.14, LiteRT"
 _CORE_ML = "Core ML runs on macOS and iOS only"
 
 FORMATS: Mapping[str, Format] = {
@@ -75,8 +80,12 @@ FORMATS: Mapping[str, Format] = {
             runtime="LiteRT",
             module="pmsi_export.formats.tflite",
             extra="tflite",
-            precisions={"fp32": "TensorFlow Lite 2.14, LiteRT"},
-            refused={},
+            precisions={
+                "fp32": _TFLITE,
+                "fp16": _TFLITE,
+                "int8-dynamic": _TFLITE,
+            },
+            refused=_WEIGHTS_ONLY,
             layout="NHWC",
             convert_needs=("litert_torch",),
             run_needs=("ai_edge_litert",),
@@ -87,8 +96,8 @@ FORMATS: Mapping[str, Format] = {
             runtime="ONNX Runtime",
             module="pmsi_export.formats.onnx",
             extra="onnx",
-            precisions={"fp32": "ONNX Runtime 1.14"},
-            refused={},
+            precisions={"fp32": "ONNX Runtime 1.14", "fp16": "ONNX Runtime 1.14", "int8-dynamic": "ONNX Runtime 1.14"},
+            refused=_WEIGHTS_ONLY,
             layout="NCHW",
             convert_needs=("onnx", "onnxscript", "onnxsim"),
             run_needs=("onnxruntime",),
@@ -99,8 +108,12 @@ FORMATS: Mapping[str, Format] = {
             runtime="PyTorch Lite interpreter",
             module="pmsi_export.formats.torchscript",
             extra=None,
-            precisions={"fp32": "PyTorch Lite 2.0"},
-            refused={},
+            precisions={"fp32": "PyTorch Lite 2.0", "fp16": "PyTorch Lite 2.0"},
+            refused={
+                "int8": "PyTorch has retired the Lite interpreter, and its int8 with it; use --format executorch",
+                "int8-dynamic": "PyTorch has retired the Lite interpreter, and its int8 with it; use --format tflite",
+                **_WEIGHTS_ONLY,
+            },
             layout="NCHW",
         ),
         Format(
@@ -122,8 +135,12 @@ FORMATS: Mapping[str, Format] = {
             runtime="ExecuTorch",
             module="pmsi_export.formats.executorch",
             extra="executorch",
-            precisions={"fp32": "ExecuTorch 1.0"},
-            refused={},
+            precisions={"fp32": "ExecuTorch 1.0", "fp16": "ExecuTorch 1.0"},
+            refused={
+                "int8-dynamic": "XNNPACK quantises only linear layers on the fly, most of the work is in convolutions; "
+                "use --precision int8",
+                **_WEIGHTS_ONLY,
+            },
             layout="NCHW",
             convert_needs=("executorch",),
             run_needs=("executorch",),

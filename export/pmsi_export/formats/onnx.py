@@ -10,6 +10,8 @@ from pmsi_export.contract import Contract, Embedded
 from pmsi_export.runner import Probabilities, Runner, nchw
 
 if TYPE_CHECKING:
+    from onnx import ModelProto
+
     from pmsi_export.fold import MixGraph
 
 OPSET = 18
@@ -18,29 +20,17 @@ IR_VERSION = 8
 
 
 def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
-    """Write `graph` as ONNX, simplified and checked."""
+    """Write `graph` as ONNX in the contract's precision, checked."""
     # Here and not above: loading a file needs no PyTorch.
     import onnx
-    import onnxsim
-    import torch
 
-    program = torch.onnx.export(
-        graph,
-        (torch.zeros(contract.input.shape),),
-        dynamo=True,
-        opset_version=OPSET,
-        input_names=[contract.input.name],
-        output_names=[contract.output.name],
-        # Weights in the file itself, not in a second one beside it.
-        external_data=False,
-    )
-    assert program is not None
-    model, _ = onnxsim.simplify(program.model_proto)
-    model.ir_version = IR_VERSION
-    # What onnxsim writes about itself.
-    del model.metadata_props[:]
+    model = _float_model(graph, contract)
+    if contract.precision == "fp16":
+        _halve_weights(model)
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
+    if contract.precision == "int8-dynamic":
+        _quantise_dynamically(path)
 
 
 def load(path: Path, threads: int = 1) -> Runner:
@@ -65,3 +55,47 @@ def embed(path: Path, text: str) -> None:
 def extract(path: Path) -> Embedded:
     """The contract's JSON in a file, and the digest of the content it belongs to."""
     return Embedded("", "")
+
+
+def _float_model(graph: "MixGraph", contract: Contract) -> "ModelProto":
+    import onnxsim
+    import torch
+
+    program = torch.onnx.export(
+        graph,
+        (torch.zeros(contract.input.shape),),
+        dynamo=True,
+        opset_version=OPSET,
+        input_names=[contract.input.name],
+        output_names=[contract.output.name],
+        # Weights in the file itself, not in a second one beside it.
+        external_data=False,
+    )
+    assert program is not None
+    model, _ = onnxsim.simplify(program.model_proto)
+    model.ir_version = IR_VERSION
+    # What onnxsim writes about itself.
+    del model.metadata_props[:]
+    return model
+
+
+def _halve_weights(model: "ModelProto") -> None:
+    """Weights as float16 with a Cast behind each, which ONNX Runtime computes once, when it loads the file."""
+    from onnx import TensorProto, helper, numpy_helper
+
+    casts = []
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.FLOAT and len(tensor.dims) > 1:
+            halved = numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float16), f"{tensor.name}.fp16")
+            casts.append(helper.make_node("Cast", [halved.name], [tensor.name], to=TensorProto.FLOAT))
+            tensor.CopyFrom(halved)
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def _quantise_dynamically(path: Path) -> None:
+    """Only the linear layers: ONNX Runtime's dynamic convolution is slower than the float one many times over."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(path, path, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)

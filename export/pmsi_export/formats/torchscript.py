@@ -1,12 +1,14 @@
 """TorchScript for the Lite interpreter. PyTorch has retired it in favour of ExecuTorch; existing apps still load it."""
 
+import copy
 import warnings
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pmsi_export.contract import Contract, Embedded
 from pmsi_export.fold import MixGraph
@@ -14,11 +16,15 @@ from pmsi_export.runner import Image, Probabilities, Runner, nchw
 
 
 def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
-    """Write the traced and frozen `graph` as a .ptl file."""
+    """Write the traced `graph` as a .ptl file."""
     with warnings.catch_warnings(), torch.no_grad():
         _ignore_deprecation()
-        traced = torch.jit.freeze(torch.jit.trace(graph, torch.zeros(contract.input.shape)))
-        traced._save_for_lite_interpreter(str(path))
+        traced = torch.jit.trace(
+            _halve_weights(graph) if contract.precision == "fp16" else graph, torch.zeros(contract.input.shape)
+        )
+        # Freezing would compute the casts of float16 weights and store their results.
+        ready = traced if contract.precision == "fp16" else torch.jit.freeze(traced)
+        ready._save_for_lite_interpreter(str(path))
 
 
 def load(path: Path, threads: int = 1) -> Runner:
@@ -38,6 +44,29 @@ def load(path: Path, threads: int = 1) -> Runner:
         return module(native)[0].numpy()
 
     return Runner(prepare, run)
+
+
+class _HalfWeight(nn.Module):
+    """A layer whose weight is stored as float16 and cast at each inference: the Lite interpreter has no other place."""
+
+    def __init__(self, layer: nn.Conv2d | nn.Linear) -> None:
+        super().__init__()
+        self.layer = layer.requires_grad_(False)
+        self.layer.weight.data = layer.weight.data.half()
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.layer.weight.float()
+        if isinstance(self.layer, nn.Conv2d):
+            return self.layer._conv_forward(x, weight, self.layer.bias)
+        return F.linear(x, weight, self.layer.bias)
+
+
+def _halve_weights(graph: MixGraph) -> MixGraph:
+    halved = copy.deepcopy(graph)
+    for name, module in graph.named_modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            halved.set_submodule(name, _HalfWeight(halved.get_submodule(name)))
+    return halved
 
 
 def _ignore_deprecation() -> None:
