@@ -3,8 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from pmsi_export.registry import FORMATS, format_of, get_format, load_file, require
+from pmsi_export.registry import FORMATS, format_of, get_format, load_file, refusal, require
+from pmsi_export.support import with_table
 from pmsi_mobile.errors import PmsiError
+
+README = Path(__file__).parents[2] / "README.md"
 
 
 def test_a_format_is_found_by_its_suffix():
@@ -39,3 +42,13 @@ def test_a_damaged_file_is_an_error_of_one_line(tmp_path, name):
     with pytest.raises(PmsiError, match=f"cannot be read as a {name} model") as error:
         load_file(damaged)
     assert "\n" not in str(error.value)
+
+
+def test_the_readme_shows_what_the_registry_says():
+    text = README.read_text(encoding="utf-8")
+    assert with_table(text) == text, "python -m pmsi_export.support README.md"
+
+
+def test_a_refusal_names_the_way_out():
+    assert refusal(FORMATS["tflite"], "fp32") is None
+    assert refusal(FORMATS["torchscript"], "int8").endswith("use --format executorch")

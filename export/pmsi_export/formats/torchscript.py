@@ -65,7 +65,7 @@ def _halve_weights(graph: MixGraph) -> MixGraph:
     halved = copy.deepcopy(graph)
     for name, module in graph.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            halved.set_submodule(name, _HalfWeight(halved.get_submodule(name)))
+            halved.set_submodule(name, _HalfWeight(copy.deepcopy(module)))
     return halved
 
 
