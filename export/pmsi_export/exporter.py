@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -34,7 +33,7 @@ from pmsi_export.preprocess import load_image, load_images
 from pmsi_export.registry import Format, format_module, load_file, require
 from pmsi_export.runner import NotRunnable, Runner
 from pmsi_mobile.checkpoint import Checkpoint, load_checkpoint
-from pmsi_mobile.data.transforms import RESIZES
+from pmsi_mobile.data.resizes import RESIZES, Resize
 from pmsi_mobile.files import sha256, size_bytes
 from pmsi_mobile.provenance import versions
 
@@ -161,7 +160,7 @@ def _agreement_on(runner: Runner, checkpoint: Checkpoint, photos: EvaluationPhot
 def _resize_accuracy(
     runner: Runner, checkpoint: Checkpoint, photos: EvaluationPhotos, measured: Agreement
 ) -> ResizeAccuracy:
-    def top1(resize: Any) -> float:
+    def top1(resize: Resize) -> float:
         correct = [
             runner.predict(load_image(path, checkpoint.config.preprocessing, resize)).argmax() == label
             for path, label in zip(photos.paths, photos.labels, strict=True)

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pmsi_export.runner import Image
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.images import load_rgb
-from pmsi_mobile.data.transforms import Resize, eval_transform
+from pmsi_mobile.data.resizes import Resize
+from pmsi_mobile.data.transforms import eval_transform
 
 
 def load_image(path: Path, preprocessing: Preprocessing, resize: Resize = "antialias") -> Image:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pmsi_mobile.cli import entry_point
+from pmsi_mobile.data.resizes import Resize
 
 
 def evaluate(
@@ -20,6 +21,10 @@ def evaluate(
             help="Folder for heads.csv, per_class.csv and confusion.png [default: eval/ beside the checkpoint]."
         ),
     ] = None,
+    resize: Annotated[
+        Resize,
+        typer.Option(help="How photos are resized: antialias as in training, or as some clients do."),
+    ] = "antialias",
     batch_size: Annotated[int, typer.Option(min=1, help="Photos at a time.")] = 32,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -54,7 +59,7 @@ def evaluate(
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = loaded.network().to(device)
-    loader = eval_loader(EvalPhotos(photos, config.preprocessing), batch_size, config.data.workers)
+    loader = eval_loader(EvalPhotos(photos, config.preprocessing, resize), batch_size, config.data.workers)
     with progress("evaluating") as report:
         outputs = evaluation.run_network(
             network, loader, config.preprocessing, device, lambda done: report(done, len(photos))
@@ -75,9 +80,13 @@ def evaluate(
     records.plot_confusion(folder / "confusion.png", confusion.tolist(), loaded.classes)
 
     if as_json:
-        typer.echo(json.dumps({"checkpoint": str(checkpoint), "photos": len(photos), "split": split, "heads": heads}))
+        typer.echo(
+            json.dumps(
+                {"checkpoint": str(checkpoint), "photos": len(photos), "split": split, "resize": resize, "heads": heads}
+            )
+        )
         return
-    table = Table(title=f"{len(photos)} photos of {data}, split {split}")
+    table = Table(title=f"{len(photos)} photos of {data}, split {split}, resize {resize}")
     for column in ("head", "top-1", "95 % interval", "top-5"):
         table.add_column(column, justify="left" if column == "head" else "right")
     for head, values in heads.items():

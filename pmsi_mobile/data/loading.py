@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.images import load_rgb
+from pmsi_mobile.data.resizes import Resize
 from pmsi_mobile.data.splits import Photo
 from pmsi_mobile.data.transforms import eval_transform, train_transform
 from pmsi_mobile.errors import PmsiError
@@ -25,16 +26,17 @@ def derive_seed(*parts: int) -> int:
 class EvalPhotos(Dataset[tuple[Tensor, int]]):
     """Photos under the evaluation transform: (uint8 [3, crop, crop], label)."""
 
-    def __init__(self, photos: Sequence[Photo], preprocessing: Preprocessing) -> None:
+    def __init__(self, photos: Sequence[Photo], preprocessing: Preprocessing, resize: Resize = "antialias") -> None:
         self.photos = photos
         self.preprocessing = preprocessing
+        self.resize = resize
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         photo = self.photos[index]
-        return eval_transform(load_rgb(photo.path), self.preprocessing), photo.label
+        return eval_transform(load_rgb(photo.path), self.preprocessing, self.resize), photo.label
 
 
 class TrainPhotos(Dataset[tuple[Tensor, int]]):

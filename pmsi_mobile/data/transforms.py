@@ -1,18 +1,14 @@
 """From a photo to the uint8 tensor that training, evaluation and export all see."""
 
-from typing import Literal, get_args
-
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from pmsi_mobile.config import Preprocessing
-
-Resize = Literal["antialias", "bilinear", "nearest", "area"]
-"""How a photo is made smaller: bilinear with antialias (PIL, torchvision), plain bilinear (Android's
-createScaledBitmap, GPU textures), nearest pixel, mean of the covered area (OpenCV's INTER_AREA)."""
-RESIZES: tuple[Resize, ...] = get_args(Resize)
+from pmsi_mobile.data.resizes import RESIZES, Resize
 
 
 def eval_transform(photo: Image.Image, preprocessing: Preprocessing, resize: Resize = "antialias") -> Tensor:
@@ -50,9 +46,17 @@ def stretch(photo: Image.Image, side: int, resize: Resize) -> Image.Image:
         # PIL's own filters always cover what they leave out.
         plain = F.resize(F.pil_to_tensor(photo), [side, side], F.InterpolationMode.BILINEAR, antialias=False)
         return F.to_pil_image(plain)
-    filters = {
-        "antialias": Image.Resampling.BILINEAR,
-        "nearest": Image.Resampling.NEAREST,
-        "area": Image.Resampling.BOX,
-    }
+    if resize == "area":
+        rows, columns = (_overlaps(length, side) for length in (photo.height, photo.width))
+        means = np.einsum("yh,hwc,xw->yxc", rows, np.asarray(photo, np.float32), columns, optimize=True)
+        return Image.fromarray(np.round(means).astype(np.uint8))
+    filters = {"antialias": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
     return photo.resize((side, side), filters[resize])
+
+
+def _overlaps(length: int, side: int) -> NDArray[np.float32]:
+    """Share of each of `length` old pixels in each of `side` new ones, [side, length]; rows sum to 1."""
+    edges = np.linspace(0, length, side + 1)[:, None]
+    pixels = np.arange(length)
+    covered = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
+    return (np.clip(covered, 0, None) * side / length).astype(np.float32)
