@@ -22,25 +22,34 @@ from pmsi_mobile.network import BaselineNet, Network, PMSINet
 class MixGraph(nn.Module):
     """Raw RGB pixels 0..255, float32 [B, 3, H, W] -> probabilities [B, K].
 
-    Equal to normalising, running the training network in eval mode and mixing its heads.
+    Equal to normalising, running the training network in eval mode and mixing its heads. With top_k, the largest
+    probabilities [B, top_k], falling, and their classes [B, top_k] (int64).
     """
 
     mean: Tensor
 
-    def __init__(self, mean: Tensor, backbone: nn.Module, head: nn.Module) -> None:
+    def __init__(self, mean: Tensor, backbone: nn.Module, head: nn.Module, top_k: int | None = None) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
         self.backbone = backbone
         self.head = head
+        self.top_k = top_k
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         # The mean is subtracted here and not shifted into the first bias: that convolution pads with zeros, which
         # stand for the mean colour only when the subtraction comes before the padding.
-        return self.head(self.backbone(image - self.mean))
+        probabilities: Tensor = self.head(self.backbone(image - self.mean))
+        if self.top_k is None:
+            return probabilities
+        values, classes = probabilities.topk(self.top_k, dim=1)
+        return values, classes
 
 
 class InteractionHead(nn.Module):
-    """The last S stages' maps -> probabilities [B, K]: smooth convolutions, interaction (Eq. 1-3), Mix (Eq. 8)."""
+    """The last S stages' maps -> probabilities [B, K]: smooth convolutions, interaction (Eq. 1-3), Mix (Eq. 8).
+
+    hidden: the classifiers' first layers, one per stage and the concat classifier's, or only the latter (Eq. 7).
+    """
 
     def __init__(self, smooth: nn.ModuleList, mlp: nn.Module, hidden: nn.ModuleList, mix: nn.Module) -> None:
         super().__init__()
@@ -54,7 +63,7 @@ class InteractionHead(nn.Module):
         mutual = self.mlp(torch.cat(vectors, dim=1))
         enhanced = [x + torch.sigmoid(mutual * x) * x for x in vectors]
         inputs = [*enhanced, torch.cat(enhanced, dim=1)]
-        return self.mix([linear(x) for linear, x in zip(self.hidden, inputs, strict=True)])
+        return self.mix([linear(x) for linear, x in zip(self.hidden, inputs[-len(self.hidden) :], strict=True)])
 
 
 class SumOfLogits(nn.Module):
@@ -107,18 +116,21 @@ class ChannelScale(nn.Module):
         return x * self.scale
 
 
-def fold(network: Network, preprocessing: Preprocessing, mix_rule: str) -> MixGraph:
+def fold(
+    network: Network, preprocessing: Preprocessing, mix_rule: str, head: str = "mix", top_k: int | None = None
+) -> MixGraph:
     """Fold a training network into its inference graph; `network` is not changed.
 
-    mix_rule: `logits` or `probabilities` (Eq. 8); the baseline, with its one head, does not look at it.
+    mix_rule: `logits` or `probabilities` (Eq. 8). head: `mix`, or `concat` for Eq. 7's classifier alone. The baseline,
+    with its one head, looks at neither. top_k: end in the classes of the largest probabilities.
     Raises PmsiError when a timm backbone cannot be traced.
     """
     exact = copy.deepcopy(network).eval().double().requires_grad_(False)
     mean, std = (
         torch.tensor(values, dtype=torch.double).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std)
     )
-    head = _baseline_head(exact) if isinstance(exact, BaselineNet) else _interaction_head(exact, mix_rule)
-    return MixGraph(255 * mean, _fold_backbone(exact.backbone, 1 / (255 * std)), head).float().eval()
+    folded = _baseline_head(exact) if isinstance(exact, BaselineNet) else _interaction_head(exact, mix_rule, head)
+    return MixGraph(255 * mean, _fold_backbone(exact.backbone, 1 / (255 * std)), folded, top_k).float().eval()
 
 
 def _fold_backbone(backbone: StagedBackbone | TimmBackbone, input_scale: Tensor) -> nn.Module:
@@ -182,8 +194,9 @@ def _split_norm_act(backbone: TimmBackbone) -> TimmBackbone:
     return split
 
 
-def _interaction_head(network: PMSINet, mix_rule: str) -> InteractionHead:
-    classifiers = [_fold_classifier(list(classifier.children())) for classifier in network.classifiers]
+def _interaction_head(network: PMSINet, mix_rule: str, head: str) -> InteractionHead:
+    chosen = network.classifiers if head == "mix" else network.classifiers[-1:]
+    classifiers = [_fold_classifier(list(classifier.children())) for classifier in chosen]
     hidden, outputs = ([pair[side] for pair in classifiers] for side in (0, 1))
     mix = SumOfLogits(outputs) if mix_rule == "logits" else MeanOfProbabilities(outputs)
     smooth = nn.ModuleList(_fold_smooth(list(block.children())) for block in network.smooth)

@@ -92,3 +92,27 @@ def test_the_network_is_left_as_it_was():
     assert network.training
     assert network.state_dict().keys() == before.keys()
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("rule", ["logits", "probabilities"])
+def test_the_concat_classifier_alone_gives_what_the_training_networks_gives(rule):
+    config, network = build()
+    graph = fold(network, config.preprocessing, rule, head="concat")
+    concat = network(normalise(IMAGES, config.preprocessing))[:, -1]
+    assert (graph(IMAGES.float()) - concat.softmax(dim=1)).abs().max() <= 1e-5
+    whole = fold(network, config.preprocessing, rule)
+    assert count(graph) < count(whole)
+
+
+@torch.no_grad()
+def test_top_k_are_the_largest_probabilities_and_their_classes():
+    config, network = build()
+    whole = fold(network, config.preprocessing, "logits")(IMAGES.float())
+    values, classes = fold(network, config.preprocessing, "logits", top_k=3)(IMAGES.float())
+    assert torch.equal(values, whole.sort(dim=1, descending=True).values[:, :3])
+    assert torch.equal(whole.gather(1, classes), values)
+
+
+def count(graph):
+    return sum(parameter.numel() for parameter in graph.parameters())

@@ -26,12 +26,16 @@ class _InHalf(nn.Module):
 
 def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
     """Write `graph` as a .pte file, what XNNPACK knows delegated to it."""
+    from executorch.backends.xnnpack.partition.config import ALL_PARTITIONER_CONFIGS
+    from executorch.backends.xnnpack.partition.config.generic_node_configs import EluConfig
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
     module = _InHalf(graph) if contract.precision == "fp16" else graph
     exported = torch.export.export(module, (torch.zeros(contract.input.shape),))
-    lowered = to_edge_transform_and_lower(exported, partitioner=[XnnpackPartitioner()])
+    # ELU is not among the partitioner's own choices, though XNNPACK has it.
+    partitioner = XnnpackPartitioner([*ALL_PARTITIONER_CONFIGS, EluConfig])
+    lowered = to_edge_transform_and_lower(exported, partitioner=[partitioner])
     path.write_bytes(lowered.to_executorch().buffer)
 
 

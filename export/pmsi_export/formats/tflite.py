@@ -55,19 +55,54 @@ def _write_float(graph: "MixGraph", contract: Contract, path: Path) -> None:
     import litert_torch
     import torch
 
+    from pmsi_export.fold import MixGraph
+
     class Signature(torch.nn.Module):
-        """Names input and output: the converter takes them from the keywords and the returned keys."""
+        """Names input and outputs: the converter takes them from the keywords and the returned keys."""
 
         def __init__(self, channels_last: torch.nn.Module) -> None:
             super().__init__()
             self.channels_last = channels_last
 
         def forward(self, image: "Tensor") -> "dict[str, Tensor]":
-            return {"probabilities": self.channels_last(image)}
+            outputs = self.channels_last(image)
+            if graph.top_k is None:
+                return {"probabilities": outputs}
+            probabilities, classes = outputs
+            return {"probabilities": probabilities, "indices": classes}
 
-    signature = Signature(litert_torch.to_channel_last_io(graph, args=[0])).eval()
+    _keep_elu()
+    # One row of the mean colour instead of one pixel: XNNPACK subtracts row by row, not three numbers at a time.
+    row = graph.mean.expand(-1, -1, -1, contract.input.shape[2])
+    by_rows = MixGraph(row.contiguous(), graph.backbone, graph.head, graph.top_k)
+    signature = Signature(litert_torch.to_channel_last_io(by_rows, args=[0])).eval()
     example = torch.zeros(contract.input.shape)
     litert_torch.convert(signature, sample_kwargs={"image": example}).export(str(path))
+
+
+def _keep_elu() -> None:
+    """Have the converter write ELU as TFLite's own operator, which XNNPACK and the GPU delegate take.
+
+    By itself it composes it of EXP, GREATER_EQUAL and SELECT, which split the graph.
+    """
+    import torch
+    from litert_converter.mlir import ir
+    from litert_converter.mlir.dialects import stablehlo
+    from litert_torch.backend.lowerings import registry, utils
+
+    composed = registry.lookup(torch.ops.aten.elu.default)
+
+    @registry.lower(torch.ops.aten.elu.default)
+    def elu(context: Any, x: Any, *scales: float) -> Any:
+        if any(scale != 1 for scale in scales):
+            return composed(context, x, *scales)
+        return stablehlo.custom_call(
+            result=utils.node_meta_to_ir_types(context.node),
+            inputs=[x],
+            call_target_name=ir.StringAttr.get("tfl.elu"),
+            has_side_effect=ir.BoolAttr.get(False),
+            backend_config=ir.StringAttr.get("{}"),
+        )
 
 
 def _halve_weights(path: Path) -> None:
