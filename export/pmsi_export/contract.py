@@ -138,10 +138,26 @@ class Contract(_Part):
     content_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     """Of the file's content without this contract: ties the two together. Empty until the file is complete."""
 
+    @property
+    def title(self) -> str:
+        """Which network, in a few words."""
+        return f"{self.model.method} {self.model.backbone}, {len(self.classes)} classes, {self.precision}"
+
+    @property
+    def description(self) -> str:
+        """What a client has to do, in two sentences."""
+        resize, crop = self.preprocessing.resize, self.preprocessing.crop
+        return (
+            f"Input '{self.input.name}': RGB pixels 0..255 of a photo, {self.preprocessing.resize_rule} "
+            f"({resize} x {resize}), {self.preprocessing.crop_rule} ({crop} x {crop}). "
+            f"Output '{self.output.name}': one for each class, they sum to 1."
+        )
+
 
 @dataclass(frozen=True)
 class Embedded:
-    """What a file says of itself: the contract's JSON, and the SHA-256 of its content without it."""
+    """What a file says of itself: the contract's JSON, empty in a file without one, and the SHA-256 of its content
+    without it."""
 
     text: str
     content_sha256: str
@@ -172,8 +188,32 @@ def read_sidecar(model: Path) -> Contract:
     path = sidecar_path(model)
     if not path.is_file():
         raise PmsiError(f"{path} is missing: pmsi-export writes it beside the model, keep the two together")
+    return _parse(path.read_bytes(), path)
+
+
+def read_contract(model: Path) -> Contract:
+    """The contract inside an exported file.
+
+    Raises PmsiError when the path is not an exported file, the file has no contract that this version can read, or
+    its content is not the one that the contract was written for.
+    """
+    from pmsi_export.registry import container, format_of
+
+    known = format_of(model)
+    if not model.exists():
+        raise PmsiError(f"model {model} does not exist")
+    embedded = container(known).extract(model)
+    again = "export it again from its checkpoint"
+    if not embedded.text:
+        raise PmsiError(f"{model} has no contract inside, it is cut off or not from pmsi-export: {again}")
+    contract = _parse(embedded.text.encode(), model)
+    if contract.content_sha256 != embedded.content_sha256:
+        raise PmsiError(f"{model} has changed since it was exported, or has the contract of another file: {again}")
+    return contract
+
+
+def _parse(text: bytes, path: Path) -> Contract:
     try:
-        text = path.read_text(encoding="utf-8")
         version = _SchemaVersion.model_validate_json(text).schema_version
         if version > SCHEMA_VERSION:
             raise PmsiError(
@@ -181,7 +221,7 @@ def read_sidecar(model: Path) -> Contract:
                 "upgrade with pip install -U pmsi-mobile"
             )
         return Contract.model_validate_json(text)
-    except (ValidationError, UnicodeDecodeError) as error:
+    except ValidationError as error:
         raise PmsiError(f"{path} is not a model contract: {_first_problem(error)}") from None
 
 
@@ -189,9 +229,7 @@ class _SchemaVersion(BaseModel):
     schema_version: int
 
 
-def _first_problem(error: ValidationError | UnicodeDecodeError) -> str:
-    if isinstance(error, UnicodeDecodeError):
-        return "it is not UTF-8 text"
+def _first_problem(error: ValidationError) -> str:
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg']}" if where else first["msg"]

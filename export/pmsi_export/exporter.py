@@ -30,7 +30,7 @@ from pmsi_export.job import Job
 from pmsi_export.parity import agreement, judge, not_measured
 from pmsi_export.photos import EvaluationPhotos
 from pmsi_export.preprocess import load_image, load_images
-from pmsi_export.registry import Format, format_module, load_file, require
+from pmsi_export.registry import Format, container, format_module, load_file, require
 from pmsi_export.runner import NotRunnable, Runner
 from pmsi_mobile.checkpoint import Checkpoint, load_checkpoint
 from pmsi_mobile.data.resizes import RESIZES, Resize
@@ -68,9 +68,9 @@ def export(job: Job) -> Exported:
         module.convert(graph, contract, staged, calibration)
         seconds = time.perf_counter() - start
         measured = _measure(staged, job.precision, loaded, job.photos) if job.verify else {}
-        digest = module.extract(staged).content_sha256
+        digest = container(known).extract(staged).content_sha256
         final = contract.model_copy(update={**measured, "content_sha256": digest})
-        module.embed(staged, final.model_dump_json())
+        container(known).embed(staged, final.model_dump_json())
         placed = _put_in_place(staged, job.target, final)
     return Exported(placed, size_bytes(placed), final, seconds)
 

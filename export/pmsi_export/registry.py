@@ -24,16 +24,17 @@ class Format:
     """One export format.
 
     runtime: what runs the files, in words for tables.
-    module: where its FormatModule is. precisions: those it can be written in -> the oldest runtime that takes the
-    file. refused: the others -> why not, and what to do instead. layout: of the input image. convert_needs, run_needs:
-    top-level modules that must be installed; `extra` installs them. not_runnable: `sys.platform` -> why a file cannot
-    be run there.
+    module, container: where its FormatModule and its Container are. precisions: those it can be written in -> the
+    oldest runtime that takes the file. refused: the others -> why not, and what to do instead. layout: of the input
+    image. convert_needs, run_needs: top-level modules that must be installed; `extra` installs them. not_runnable:
+    `sys.platform` -> why a file cannot be run there.
     """
 
     name: str
     suffix: str
     runtime: str
     module: str
+    container: str
     extra: str | None
     precisions: Mapping[str, str]
     refused: Mapping[str, str]
@@ -57,11 +58,18 @@ class FormatModule(Protocol):
     def load(self, path: Path, threads: int = 1) -> "Runner":
         """Open a file. Raises PmsiError when it cannot be read."""
 
+
+class Container(Protocol):
+    """How a kind of file carries the contract: a module that imports no framework."""
+
     def embed(self, path: Path, text: str) -> None:
         """Put the contract's JSON into a file."""
 
     def extract(self, path: Path) -> "Embedded":
-        """The contract's JSON in a file, and the digest of the content it belongs to."""
+        """The contract's JSON in a file, and the digest of the content it belongs to.
+
+        Raises PmsiError for a damaged file.
+        """
 
 
 _WEIGHTS_ONLY = dict.fromkeys(
@@ -79,6 +87,7 @@ FORMATS: Mapping[str, Format] = {
             suffix=".tflite",
             runtime="LiteRT",
             module="pmsi_export.formats.tflite",
+            container="pmsi_export.archive",
             extra="tflite",
             precisions={
                 "fp32": _TFLITE,
@@ -95,6 +104,7 @@ FORMATS: Mapping[str, Format] = {
             suffix=".onnx",
             runtime="ONNX Runtime",
             module="pmsi_export.formats.onnx",
+            container="pmsi_export.onnx_metadata",
             extra="onnx",
             precisions={"fp32": "ONNX Runtime 1.14", "fp16": "ONNX Runtime 1.14", "int8-dynamic": "ONNX Runtime 1.14"},
             refused=_WEIGHTS_ONLY,
@@ -107,6 +117,7 @@ FORMATS: Mapping[str, Format] = {
             suffix=".ptl",
             runtime="PyTorch Lite interpreter",
             module="pmsi_export.formats.torchscript",
+            container="pmsi_export.archive",
             extra=None,
             precisions={"fp32": "PyTorch Lite 2.0", "fp16": "PyTorch Lite 2.0"},
             refused={
@@ -121,6 +132,7 @@ FORMATS: Mapping[str, Format] = {
             suffix=".mlpackage",
             runtime="Core ML",
             module="pmsi_export.formats.coreml",
+            container="pmsi_export.formats.coreml",
             extra="coreml",
             precisions={"fp32": "iOS 15, macOS 12"},
             refused={},
@@ -134,6 +146,7 @@ FORMATS: Mapping[str, Format] = {
             suffix=".pte",
             runtime="ExecuTorch",
             module="pmsi_export.formats.executorch",
+            container="pmsi_export.archive",
             extra="executorch",
             precisions={"fp32": "ExecuTorch 1.0", "fp16": "ExecuTorch 1.0"},
             refused={
@@ -204,6 +217,10 @@ def load_file(path: Path, threads: int = 1, *, verify: bool = True) -> "Runner":
     if sys.platform in known.not_runnable:
         raise NotRunnable(path, known.not_runnable[sys.platform])
     require(known, known.run_needs)
+    if verify:
+        from pmsi_export.contract import read_contract
+
+        read_contract(path)
     try:
         with silenced():
             return format_module(known).load(path, threads)
@@ -214,3 +231,7 @@ def load_file(path: Path, threads: int = 1, *, verify: bool = True) -> "Runner":
 
 def format_module(known: Format) -> FormatModule:
     return cast(FormatModule, import_module(known.module))
+
+
+def container(known: Format) -> Container:
+    return cast(Container, import_module(known.container))

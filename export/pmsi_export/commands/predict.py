@@ -58,11 +58,11 @@ def _open(model: Path) -> "tuple[Runner, tuple[str, ...], Preprocessing]":
 
         checkpoint = load_checkpoint(model)
         return reference_runner(checkpoint), checkpoint.classes, checkpoint.config.preprocessing
-    from pmsi_export.contract import read_sidecar
+    from pmsi_export.contract import read_contract
     from pmsi_export.registry import load_file
 
-    runner = load_file(model)
-    contract = read_sidecar(model)
+    contract = read_contract(model)
+    runner = load_file(model, verify=False)
     return runner, contract.classes, contract.preprocessing.for_network()
 
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pmsi_export.contract import Contract, Embedded
+from pmsi_export.contract import Contract
 from pmsi_export.fold import MixGraph
 from pmsi_export.runner import Image, Probabilities, Runner, nchw
 
@@ -56,12 +56,3 @@ def load(path: Path, threads: int = 1) -> Runner:
         return method.execute([native])[0][0].numpy().copy()
 
     return Runner(prepare, run)
-
-
-def embed(path: Path, text: str) -> None:
-    """Put the contract's JSON into a file."""
-
-
-def extract(path: Path) -> Embedded:
-    """The contract's JSON in a file, and the digest of the content it belongs to."""
-    return Embedded("", "")

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from pmsi_export.contract import Contract, Embedded
+from pmsi_export.contract import Contract
 from pmsi_export.runner import Probabilities, Runner, nchw
+from pmsi_mobile import __version__
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -27,10 +28,10 @@ def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDAr
     model = _float_model(graph, contract)
     if contract.precision == "fp16":
         _halve_weights(model)
-    onnx.checker.check_model(model, full_check=True)
     onnx.save(model, str(path))
     if contract.precision == "int8-dynamic":
         _quantise_dynamically(path)
+    _describe(path, contract)
 
 
 def load(path: Path, threads: int = 1) -> Runner:
@@ -46,15 +47,6 @@ def load(path: Path, threads: int = 1) -> Runner:
         return session.run(["probabilities"], {"image": native})[0][0]
 
     return Runner(nchw, run)
-
-
-def embed(path: Path, text: str) -> None:
-    """Put the contract's JSON into a file."""
-
-
-def extract(path: Path) -> Embedded:
-    """The contract's JSON in a file, and the digest of the content it belongs to."""
-    return Embedded("", "")
 
 
 def _float_model(graph: "MixGraph", contract: Contract) -> "ModelProto":
@@ -74,8 +66,6 @@ def _float_model(graph: "MixGraph", contract: Contract) -> "ModelProto":
     assert program is not None
     model, _ = onnxsim.simplify(program.model_proto)
     model.ir_version = IR_VERSION
-    # What onnxsim writes about itself.
-    del model.metadata_props[:]
     return model
 
 
@@ -99,3 +89,15 @@ def _quantise_dynamically(path: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(path, path, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
+
+
+def _describe(path: Path, contract: Contract) -> None:
+    import onnx
+
+    model = onnx.load(path)
+    model.producer_name, model.producer_version = "pmsi-mobile", __version__
+    model.graph.name, model.doc_string = contract.title, contract.description
+    # What the tools write about themselves.
+    del model.metadata_props[:]
+    onnx.checker.check_model(model, full_check=True)
+    onnx.save(model, path)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmsi_export.contract import Contract, Embedded
+from pmsi_export.contract import Contract
 from pmsi_export.runner import Probabilities, Runner, nhwc
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDAr
         _halve_weights(path)
     elif contract.precision == "int8-dynamic":
         _quantise_dynamically(path)
+    _add_metadata(path, contract)
 
 
 def load(path: Path, threads: int = 1) -> Runner:
@@ -39,15 +40,6 @@ def load(path: Path, threads: int = 1) -> Runner:
         return interpreter.get_tensor(probabilities)[0]
 
     return Runner(nhwc, run)
-
-
-def embed(path: Path, text: str) -> None:
-    """Put the contract's JSON into a file."""
-
-
-def extract(path: Path) -> Embedded:
-    """The contract's JSON in a file, and the digest of the content it belongs to."""
-    return Embedded("", "")
 
 
 def _write_float(graph: "MixGraph", contract: Contract, path: Path) -> None:
@@ -135,3 +127,9 @@ def _requantise(path: Path, recipe: list[dict[str, Any]]) -> None:
     from ai_edge_quantizer.quantizer import Quantizer
 
     Quantizer(str(path), recipe).quantize().export_model(path, overwrite=True)
+
+
+def _add_metadata(path: Path, contract: Contract) -> None:
+    from pmsi_export.tflite_metadata import with_metadata
+
+    path.write_bytes(with_metadata(path.read_bytes(), contract))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pmsi_export.contract import Contract, Embedded
+from pmsi_export.contract import Contract
 from pmsi_export.fold import MixGraph
 from pmsi_export.runner import Image, Probabilities, Runner, nchw
 
@@ -74,12 +74,3 @@ def _ignore_deprecation() -> None:
     warnings.simplefilter("ignore", DeprecationWarning)
     # The side of a map is meant to become a constant.
     warnings.simplefilter("ignore", torch.jit.TracerWarning)
-
-
-def embed(path: Path, text: str) -> None:
-    """Put the contract's JSON into a file."""
-
-
-def extract(path: Path) -> Embedded:
-    """The contract's JSON in a file, and the digest of the content it belongs to."""
-    return Embedded("", "")

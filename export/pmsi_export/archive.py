@@ -1,0 +1,54 @@
+"""The contract and the class names as entries of a zip archive in the model file.
+
+TFLite and ExecuTorch read a model from its front: the archive follows behind it, where TFLite Metadata has its
+associated files. A TorchScript file is an archive already: they join its extra files. `unzip`, Python's `zipfile` and
+Java's `ZipFile` read all three in place.
+"""
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+
+from pmsi_export.contract import Embedded
+from pmsi_mobile.errors import PmsiError
+
+CONTRACT = "pmsi.json"
+LABELS = "labels.txt"
+
+
+def embed(path: Path, text: str) -> None:
+    """Add the contract and its class names, one a line. What is in the file stays where it is."""
+    with zipfile.ZipFile(path, "a") as archive:
+        torchscript = archive.namelist()[:1]
+        folder = f"{torchscript[0].split('/')[0]}/extra/" if torchscript else ""
+        # Stored, not deflated: MediaPipe reads them in place.
+        archive.writestr(zipfile.ZipInfo(folder + LABELS), _labels(text))
+        archive.writestr(zipfile.ZipInfo(folder + CONTRACT), text)
+
+
+def extract(path: Path) -> Embedded:
+    """What `embed` added, and the digest of the bytes before it.
+
+    Raises PmsiError when an entry is damaged or the labels are not the contract's classes.
+    """
+    content = path.read_bytes()
+    if not zipfile.is_zipfile(path):
+        return Embedded("", hashlib.sha256(content).hexdigest())
+    try:
+        with zipfile.ZipFile(path) as archive:
+            added = {Path(entry.filename).name: entry for entry in archive.infolist()[-2:]}
+            if added.keys() != {LABELS, CONTRACT}:
+                return Embedded("", hashlib.sha256(content[: archive.start_dir]).hexdigest())
+            if damaged := archive.testzip():
+                raise PmsiError(f"{path} is damaged: its entry {damaged} has changed")
+            labels, text = (archive.read(added[name]).decode() for name in (LABELS, CONTRACT))
+        if labels != _labels(text):
+            raise PmsiError(f"{path} is damaged: its labels are not the classes of its contract")
+    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+        raise PmsiError(f"{path} is damaged: {error}") from None
+    return Embedded(text, hashlib.sha256(content[: added[LABELS].header_offset]).hexdigest())
+
+
+def _labels(text: str) -> str:
+    return "".join(f"{name}\n" for name in json.loads(text)["classes"])

@@ -1,0 +1,126 @@
+"""TFLite Metadata: what MediaPipe Tasks, ML Kit and Android Studio read in a .tflite file.
+
+Field numbers are those of the public metadata_schema.fbs (file identifier M001). The files that the metadata names,
+labels and contract, follow behind the model: see `archive`.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from flatbuffers import Builder
+from numpy.typing import NDArray
+
+from pmsi_export.archive import CONTRACT, LABELS
+from pmsi_export.contract import Contract
+
+ALIGNMENT = 16
+"""Of a buffer in a TFLite model, in bytes (schema.fbs, force_align)."""
+OPERATOR_VERSIONS = {"int8": {"EXP": 2}, "int8-dynamic": {"FULLY_CONNECTED": 12}}
+"""Precision -> versions of operators that keep the file from runtimes whose FULLY_CONNECTED ignores scales per channel.
+
+ai-edge-quantizer leaves the float versions, with which such a runtime takes the file and computes nonsense: seen with
+2.6 (int8) and 2.15 (int8-dynamic). Version 2 of EXP (int8) came with 2.12, version 12 of FULLY_CONNECTED with 2.17.
+"""
+RGB = 1
+IMAGE_PROPERTIES, NORMALIZATION_OPTIONS, TENSOR_AXIS_LABELS = 2, 1, 2
+
+
+def with_metadata(model: bytes, contract: Contract) -> bytes:
+    """A TFLite model with the metadata of `contract`, and with what keeps older runtimes from misreading it.
+
+    Buffers that ai-edge-quantizer puts behind the flatbuffer, where runtimes before 2.14 do not find them, come into
+    it; operators say the version that they need.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    tree = schema.ModelT.InitFromPackedBuf(model)
+    for buffer in tree.buffers:
+        if buffer.offset > 1:
+            buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
+            buffer.offset = buffer.size = 0
+    for operator, version in OPERATOR_VERSIONS.get(contract.precision, {}).items():
+        for code in tree.operatorCodes:
+            if code.builtinCode == getattr(schema.BuiltinOperator, operator):
+                code.version = version
+    oldest = re.search(r"\d+(\.\d+)+", contract.minimum_runtime)
+    added = {
+        b"TFLITE_METADATA": _model_metadata(contract),
+        b"min_runtime_version": oldest.group().encode().ljust(ALIGNMENT, b"\0") if oldest else b"",
+    }
+    tree.metadata = [entry for entry in tree.metadata or [] if entry.name not in added]
+    for name, data in added.items():
+        tree.metadata.append(schema.MetadataT(name, len(tree.buffers)))
+        tree.buffers.append(schema.BufferT(np.frombuffer(data, np.uint8)))
+    builder = _AlignedBuilder(len(model) + len(model) // 8)
+    builder.Finish(tree.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+class _AlignedBuilder(Builder):
+    """Aligns buffers as the schema wants it, which generated Python code does not."""
+
+    def CreateNumpyVector(self, x: NDArray[np.generic]) -> int:
+        if x.dtype == np.uint8:
+            self.Prep(ALIGNMENT, x.nbytes)
+        return super().CreateNumpyVector(x)
+
+
+def _model_metadata(contract: Contract) -> bytes:
+    builder = Builder()
+    text = builder.CreateString
+    # Raw pixels: normalisation is in the graph.
+    options = _table(builder, {0: _floats(builder, [0.0]), 1: _floats(builder, [1.0])})
+    normalisation = _table(builder, {1: options}, {0: NORMALIZATION_OPTIONS})
+    content = _table(builder, {1: _table(builder, {}, {0: RGB})}, {0: IMAGE_PROPERTIES})
+    image = _table(
+        builder,
+        {
+            0: text(contract.input.name),
+            1: text("RGB pixels 0..255"),
+            3: content,
+            4: _vector(builder, [normalisation]),
+        },
+    )
+    labels = _table(builder, {0: text(LABELS), 1: text("class names, one a line")}, {2: TENSOR_AXIS_LABELS})
+    probabilities = _table(builder, {0: text(contract.output.name), 1: text("sum to 1"), 6: _vector(builder, [labels])})
+    subgraph = _table(builder, {2: _vector(builder, [image]), 3: _vector(builder, [probabilities])})
+    attached = _table(builder, {0: text(CONTRACT), 1: text("the artifact contract of pmsi-mobile, JSON")})
+    model = _table(
+        builder,
+        {
+            0: text(contract.title),
+            1: text(contract.description),
+            2: text(contract.checkpoint_sha256[:12]),
+            3: _vector(builder, [subgraph]),
+            6: _vector(builder, [attached]),
+            7: text("1.0.0"),
+        },
+    )
+    builder.Finish(model, b"M001")
+    return bytes(builder.Output())
+
+
+def _table(builder: Builder, offsets: Mapping[int, int], enumerations: Mapping[int, int] | None = None) -> int:
+    """A table of fields under their numbers: offsets of strings, vectors and tables; enumerations of one byte."""
+    enumerations = enumerations or {}
+    builder.StartObject(1 + max([*offsets, *enumerations]))
+    for number, offset in offsets.items():
+        builder.PrependUOffsetTRelativeSlot(number, offset, 0)
+    for number, value in enumerations.items():
+        builder.PrependUint8Slot(number, value, 0)
+    return builder.EndObject()
+
+
+def _vector(builder: Builder, offsets: Sequence[int]) -> int:
+    builder.StartVector(4, len(offsets), 4)
+    for offset in reversed(offsets):
+        builder.PrependUOffsetTRelative(offset)
+    return builder.EndVector()
+
+
+def _floats(builder: Builder, values: Sequence[float]) -> int:
+    builder.StartVector(4, len(values), 4)
+    for value in reversed(values):
+        builder.PrependFloat32(value)
+    return builder.EndVector()
