@@ -40,13 +40,15 @@ def extract(path: Path) -> Embedded:
             added = {Path(entry.filename).name: entry for entry in archive.infolist()[-2:]}
             if added.keys() != {LABELS, CONTRACT}:
                 return Embedded("", hashlib.sha256(content[: archive.start_dir]).hexdigest())
-            if damaged := archive.testzip():
-                raise PmsiError(f"{path} is damaged: its entry {damaged} has changed")
+            damaged = archive.testzip()
             labels, text = (archive.read(added[name]).decode() for name in (LABELS, CONTRACT))
-        if labels != _labels(text):
-            raise PmsiError(f"{path} is damaged: its labels are not the classes of its contract")
-    except (zipfile.BadZipFile, KeyError, ValueError) as error:
+            consistent = labels == _labels(text)
+    # A damaged archive makes zipfile raise a dozen kinds of errors.
+    except Exception as error:
         raise PmsiError(f"{path} is damaged: {error}") from None
+    if damaged or not consistent:
+        why = f"its entry {damaged} has changed" if damaged else "its labels are not the classes of its contract"
+        raise PmsiError(f"{path} is damaged: {why}")
     return Embedded(text, hashlib.sha256(content[: added[LABELS].header_offset]).hexdigest())
 
 

@@ -39,7 +39,7 @@ def extract(path: Path) -> Embedded:
     model = path.read_bytes()
     try:
         start, entries = _entries(model)
-    except (IndexError, ValueError):
+    except (LookupError, ValueError):
         raise PmsiError(f"{path} is damaged: it is not an ONNX model, or a part of it is missing") from None
     if CONTRACT in entries:
         digest = entries.get(DIGEST, "")

@@ -14,8 +14,8 @@ from pmsi_export.contract import (
     OutputSpec,
     Parity,
     PreprocessingSpec,
-    write_sidecar,
 )
+from pmsi_export.formats import onnx as onnx_format
 
 SIDE = 32
 SUFFIXES = {".onnx": "onnx", ".mlpackage": "coreml"}
@@ -43,9 +43,9 @@ class InferenceSession:
 """
 
 
-def write_contract(model: Path, parity: Literal["passed", "failed", "not measured"] = "passed") -> Contract:
-    """Put a contract beside `model`, for 3 classes."""
-    contract = Contract(
+def contract_of(model: Path, parity: Literal["passed", "failed", "not measured"] = "passed") -> Contract:
+    """A contract for a model of 3 classes."""
+    return Contract(
         format=SUFFIXES[model.suffix],
         precision="fp32",
         minimum_runtime="LiteRT 1.0",
@@ -61,8 +61,6 @@ def write_contract(model: Path, parity: Literal["passed", "failed", "not measure
         parity=Parity(status=parity, gate="max abs difference <= 0.0001"),
         metrics={},
     )
-    write_sidecar(contract, model)
-    return contract
 
 
 @pytest.fixture
@@ -91,7 +89,8 @@ def onnx_model(tmp_path: Path) -> Callable[[str], Path]:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         onnx.save(model, str(path))
-        write_contract(path)
+        digest = onnx_format.extract(path).content_sha256
+        onnx_format.embed(path, contract_of(path).model_copy(update={"content_sha256": digest}).model_dump_json())
         return path
 
     return make

@@ -78,7 +78,7 @@ def test_wrong_use_is_one_line_and_exit_code_two(tmp_path: Path):
         (tmp_path / "none.onnx", "does not exist"),
         (photo, "is not an exported model"),
         (empty, "has no exported model in it"),
-        (orphan, "is missing"),
+        (orphan, "has no contract inside"),
     ):
         with pytest.raises(PmsiError, match=reason):
             _read_all(path)
@@ -90,10 +90,10 @@ def test_wrong_use_is_one_line_and_exit_code_two(tmp_path: Path):
 
 
 def _read_all(path: Path) -> None:
-    from pmsi_export.contract import read_sidecar
+    from pmsi_export.contract import read_contract
 
     for model in find_models([path]):
-        read_sidecar(model)
+        read_contract(model)
 
 
 def test_names_tell_files_apart():

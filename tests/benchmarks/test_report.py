@@ -12,7 +12,7 @@ from pmsi_bench.report import render
 from pmsi_bench.results import BenchResult, summarise
 from pmsi_bench.system import Machine
 from pmsi_bench.verdict import fastest, verdict
-from tests.benchmarks.conftest import write_contract
+from tests.benchmarks.conftest import contract_of
 
 MACHINE = Machine(
     cpu="Test CPU",
@@ -38,7 +38,7 @@ def bench(tmp_path: Path):
         models = [tmp_path / f"{name}.onnx" for name in files]
         for model in models:
             model.write_bytes(b"x" * 1_230_000)
-        contracts = [write_contract(model, parity) for model, (_, parity) in zip(models, files.values(), strict=True)]
+        contracts = [contract_of(model, parity) for model, (_, parity) in zip(models, files.values(), strict=True)]
         return summarise(
             models,
             contracts,

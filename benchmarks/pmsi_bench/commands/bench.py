@@ -34,12 +34,12 @@ def bench(
     from pmsi_bench.results import summarise
     from pmsi_bench.system import machine_record
     from pmsi_bench.verdict import fastest, verdict
-    from pmsi_export.contract import read_sidecar
+    from pmsi_export.contract import read_contract
     from pmsi_mobile.errors import MeasurementError
     from pmsi_mobile.progress import progress
 
     models = find_models(files)
-    contracts = [read_sidecar(model) for model in models]
+    contracts = [read_contract(model) for model in models]
     jobs = [Job(model, contract.preprocessing.crop) for model, contract in zip(models, contracts, strict=True)]
     started, machine = datetime.now(UTC), machine_record()
     with progress("timing") as step:
