@@ -7,6 +7,7 @@ from typing import Literal
 
 import pytest
 
+from pmsi_export import onnx_metadata
 from pmsi_export.contract import (
     Contract,
     InputSpec,
@@ -15,7 +16,6 @@ from pmsi_export.contract import (
     Parity,
     PreprocessingSpec,
 )
-from pmsi_export.formats import onnx as onnx_format
 
 SIDE = 32
 SUFFIXES = {".onnx": "onnx", ".mlpackage": "coreml"}
@@ -89,8 +89,8 @@ def onnx_model(tmp_path: Path) -> Callable[[str], Path]:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         onnx.save(model, str(path))
-        digest = onnx_format.extract(path).content_sha256
-        onnx_format.embed(path, contract_of(path).model_copy(update={"content_sha256": digest}).model_dump_json())
+        digest = onnx_metadata.extract(path).content_sha256
+        onnx_metadata.embed(path, contract_of(path).model_copy(update={"content_sha256": digest}).model_dump_json())
         return path
 
     return make

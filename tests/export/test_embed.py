@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pmsi_export.contract import Contract, read_contract
-from pmsi_export.registry import FORMATS, format_module, load_file
+from pmsi_export.registry import FORMATS, container, load_file
 from pmsi_mobile.errors import PmsiError
 from tests.export.test_contract import contract as any_contract
 
@@ -50,7 +50,7 @@ def plain_model(name: str, path: Path, weight: float = 1.0) -> Path:
 
 def whole_model(name: str, path: Path, weight: float = 1.0) -> Path:
     """The same with its contract."""
-    module = format_module(FORMATS[name])
+    module = container(FORMATS[name])
     plain_model(name, path, weight)
     module.embed(path, contract_of(name, module.extract(path).content_sha256).model_dump_json())
     return path
@@ -73,7 +73,7 @@ def test_a_contract_comes_back_as_it_was_put_in(model, name):
 
 def test_the_digest_is_that_of_the_file_before_the_contract_came_in(model, name, tmp_path):
     plain = plain_model(name, tmp_path / f"plain{model.suffix}")
-    embedded = format_module(FORMATS[name]).extract(plain)
+    embedded = container(FORMATS[name]).extract(plain)
     assert embedded.text == ""
     if name != "torchscript":
         # PyTorch writes the name of the file into the archive.
@@ -87,7 +87,7 @@ def test_the_bytes_of_the_model_stay_where_they_are(name, tmp_path):
         # Its directory of entries moves behind the new ones.
         with zipfile.ZipFile(path) as archive:
             before = before[: archive.start_dir]
-    format_module(FORMATS[name]).embed(path, contract_of(name, "0" * 64).model_dump_json())
+    container(FORMATS[name]).embed(path, contract_of(name, "0" * 64).model_dump_json())
     assert path.read_bytes().startswith(before)
 
 
@@ -124,7 +124,7 @@ def test_a_file_that_was_cut_off_is_refused(model):
 
 
 def test_the_contract_of_another_file_is_refused(model, name, tmp_path):
-    module = format_module(FORMATS[name])
+    module = container(FORMATS[name])
     other = whole_model(name, tmp_path / f"other{model.suffix}", weight=2.0)
     plain = plain_model(name, tmp_path / f"plain{model.suffix}")
     module.embed(plain, module.extract(other).text)
@@ -134,7 +134,7 @@ def test_the_contract_of_another_file_is_refused(model, name, tmp_path):
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_a_second_contract_behind_the_first_is_refused(model, name):
-    module = format_module(FORMATS[name])
+    module = container(FORMATS[name])
     module.embed(model, module.extract(model).text.replace("teal", "gull"))
     with pytest.raises(PmsiError, match=r"model\.\w+ (is damaged|has changed)"):
         read_contract(model)
@@ -161,7 +161,7 @@ def test_something_behind_the_metadata_of_an_onnx_file_is_refused(tmp_path):
 
 
 def test_a_contract_of_a_newer_version_says_what_to_upgrade(model, name, tmp_path):
-    module = format_module(FORMATS[name])
+    module = container(FORMATS[name])
     text = module.extract(model).text.replace('"schema_version":1', '"schema_version":2')
     newer = plain_model(name, tmp_path / f"newer{model.suffix}")
     module.embed(newer, text)
