@@ -76,7 +76,6 @@ _WEIGHTS_ONLY = dict.fromkeys(
     ("int8-weights", "palette6", "palette4"), "only Core ML stores weights so; int8 is as small and faster"
 )
 
-_TFLITE = "TensorFlow Lite 2.14, LiteRT"
 _CORE_ML = "Core ML runs on macOS and iOS only"
 
 FORMATS: Mapping[str, Format] = {
@@ -90,9 +89,9 @@ FORMATS: Mapping[str, Format] = {
             container="pmsi_export.archive",
             extra="tflite",
             precisions={
-                "fp32": _TFLITE,
-                "fp16": _TFLITE,
-                "int8-dynamic": _TFLITE,
+                "fp32": "TensorFlow Lite 2.6",
+                "fp16": "TensorFlow Lite 2.6",
+                "int8-dynamic": "TensorFlow Lite 2.17, LiteRT",
             },
             refused=_WEIGHTS_ONLY,
             layout="NHWC",

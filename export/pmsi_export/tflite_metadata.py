@@ -16,11 +16,11 @@ from pmsi_export.contract import Contract
 
 ALIGNMENT = 16
 """Of a buffer in a TFLite model, in bytes (schema.fbs, force_align)."""
-OPERATOR_VERSIONS = {"int8": {"EXP": 2}, "int8-dynamic": {"FULLY_CONNECTED": 12}}
-"""Precision -> versions of operators that keep the file from runtimes whose FULLY_CONNECTED ignores scales per channel.
+FULLY_CONNECTED_VERSION = {"int8": 10, "int8-dynamic": 12}
+"""Precision -> the version that keeps the file from runtimes whose kernel ignores a scale per channel.
 
-ai-edge-quantizer leaves the float versions, with which such a runtime takes the file and computes nonsense: seen with
-2.6 (int8) and 2.15 (int8-dynamic). Version 2 of EXP (int8) came with 2.12, version 12 of FULLY_CONNECTED with 2.17.
+ai-edge-quantizer leaves the number of the float graph, with which such a runtime takes the file and computes nonsense:
+seen with 2.6 (int8) and 2.15 (int8-dynamic). Version 12 came with 2.17; 2.12 does not know version 10, 2.14 does.
 """
 RGB = 1
 IMAGE_PROPERTIES, NORMALIZATION_OPTIONS, TENSOR_AXIS_LABELS = 2, 1, 2
@@ -39,9 +39,9 @@ def with_metadata(model: bytes, contract: Contract) -> bytes:
         if buffer.offset > 1:
             buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
-    for operator, version in OPERATOR_VERSIONS.get(contract.precision, {}).items():
+    if version := FULLY_CONNECTED_VERSION.get(contract.precision):
         for code in tree.operatorCodes:
-            if code.builtinCode == getattr(schema.BuiltinOperator, operator):
+            if code.builtinCode == schema.BuiltinOperator.FULLY_CONNECTED:
                 code.version = version
     oldest = re.search(r"\d+(\.\d+)+", contract.minimum_runtime)
     added = {
