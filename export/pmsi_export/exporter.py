@@ -5,7 +5,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from pmsi_export.contract import (
     write_sidecar,
 )
 from pmsi_export.fold import MixGraph, fold
-from pmsi_export.job import Job
+from pmsi_export.job import Exported, Job
 from pmsi_export.parity import agreement, judge, not_measured
 from pmsi_export.photos import EvaluationPhotos
 from pmsi_export.preprocess import load_image, load_images
@@ -36,16 +35,6 @@ from pmsi_mobile.checkpoint import Checkpoint, load_checkpoint
 from pmsi_mobile.data.resizes import RESIZES, Resize
 from pmsi_mobile.files import sha256, size_bytes
 from pmsi_mobile.provenance import versions
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What an export left on disk. `path` has a name that says rejected when the gate failed."""
-
-    path: Path
-    size_bytes: int
-    contract: Contract
-    convert_seconds: float
 
 
 def export(job: Job) -> Exported:

@@ -1,4 +1,7 @@
-"""What one export is asked to do. Light, for the command line and the process that does the work both need it."""
+"""What one export is asked to do and what it leaves.
+
+Without PyTorch: the command line, which only passes these on, should not spend seconds on importing it.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING
 from pmsi_export.registry import Format, get_format
 
 if TYPE_CHECKING:
+    from pmsi_export.contract import Contract
     from pmsi_export.photos import EvaluationPhotos
 
 
@@ -29,6 +33,16 @@ class Job:
     @property
     def known(self) -> Format:
         return get_format(self.format)
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export left on disk. `path` has a name that says rejected when the gate failed."""
+
+    path: Path
+    size_bytes: int
+    contract: "Contract"
+    convert_seconds: float
 
 
 def target_path(folder: Path, stem: str, known: Format, precision: str) -> Path:

@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pmsi_export.job import Job
+from pmsi_export.job import Exported, Job
 from pmsi_mobile.errors import PmsiError
-
-if TYPE_CHECKING:
-    from pmsi_export.exporter import Exported
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Failure:
     reason: str
 
 
-def export_apart(job: Job) -> "Exported | Failure":
+def export_apart(job: Job) -> Exported | Failure:
     """Run one export in a new process and wait for it.
 
     The converters' chatter goes to `<target>.log`, which is kept only when there is no file.
@@ -37,7 +34,7 @@ def prepare_int8_apart(checkpoint: Path, photos: Sequence[Path], path: Path) -> 
     return _apart(_prepare_int8, checkpoint, photos, path, log=path.with_name(f"{path.name}.log"))
 
 
-def _export(job: Job) -> "Exported":
+def _export(job: Job) -> Exported:
     from pmsi_export.exporter import export
 
     return export(job)

@@ -2,17 +2,16 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pmsi_export.job import Job
+from pmsi_export.job import Exported, Job
 from pmsi_export.worker import Failure
 
 if TYPE_CHECKING:
     from pmsi_export.contract import Agreement
-    from pmsi_export.exporter import Exported
 
-    Outcomes = list[tuple[Job, Exported | Failure]]
+Outcomes = list[tuple[Job, Exported | Failure]]
 
 
-def why_not(outcome: "Exported | Failure") -> str | None:
+def why_not(outcome: Exported | Failure) -> str | None:
     """Why there is no file to use, or None."""
     if isinstance(outcome, Failure):
         return outcome.reason
@@ -20,7 +19,7 @@ def why_not(outcome: "Exported | Failure") -> str | None:
     return f"rejected: {parity.reason}" if parity.status == "failed" else None
 
 
-def row(job: Job, outcome: "Exported | Failure") -> dict[str, Any]:
+def row(job: Job, outcome: Exported | Failure) -> dict[str, Any]:
     if isinstance(outcome, Failure):
         return {"format": job.format, "status": "failed", "reason": outcome.reason}
     contract = outcome.contract
@@ -35,7 +34,7 @@ def row(job: Job, outcome: "Exported | Failure") -> dict[str, Any]:
     }
 
 
-def print_table(outcomes: "Outcomes") -> None:
+def print_table(outcomes: Outcomes) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

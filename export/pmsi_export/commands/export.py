@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pmsi_export.job import Job, target_path
+from pmsi_export.job import Exported, Job, target_path
 from pmsi_export.registry import FORMATS, PRECISIONS, Format, get_format, refusal, require
 from pmsi_export.worker import Failure, export_apart, prepare_int8_apart
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_export.exporter import Exported
     from pmsi_export.photos import EvaluationPhotos
 
 CONVERTER_BYTES = 3 << 30
@@ -122,7 +121,7 @@ def _evaluation_photos(folder: Path | None, checkpoint: Path) -> "EvaluationPhot
     return photos
 
 
-def _run(jobs: list[Job], calibration: list[Path]) -> "list[tuple[Job, Exported | Failure]]":
+def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported | Failure]]:
     """All jobs, each in its own process, as many at a time as there are cores and memory."""
     import tempfile
     from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -141,7 +140,7 @@ def _run(jobs: list[Job], calibration: list[Path]) -> "list[tuple[Job, Exported 
             pool.submit(prepare_int8_apart, jobs[0].checkpoint, calibration, prepared) if calibration else None
         )
 
-        def work(job: Job) -> "Exported | Failure":
+        def work(job: Job) -> Exported | Failure:
             if job.precision != "int8" or preparation is None:
                 return export_apart(job)
             return preparation.result() or export_apart(replace(job, quantised=prepared))
