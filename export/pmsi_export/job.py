@@ -19,7 +19,7 @@ class Job:
     """One checkpoint to one format in one precision, as `target`.
 
     photos: labelled photos for the gate beside the golden samples. quantised: what `exporter.prepare_int8` wrote, for
-    int8 only.
+    the precisions with int8 weights.
     """
 
     checkpoint: Path

@@ -25,13 +25,15 @@ class EvaluationPhotos:
     reference: NDArray[np.float32]
 
 
-def calibration_photos(folder: Path | None, checkpoint: Path) -> list[Path]:
+def calibration_photos(folder: Path | None, checkpoint: Path, needed: bool) -> list[Path]:
     """Photos of `folder`, or without one those that training kept beside the checkpoint; at most PHOTOS.
 
-    Raises PmsiError when there are none.
+    Raises PmsiError when there are none but they are needed.
     """
     kept = checkpoint.parent / FOLDER
     if folder is None and not kept.is_dir():
+        if not needed:
+            return []
         raise PmsiError(
             f"int8 needs photos to calibrate on and {kept} does not exist: pass --calibration DIR with 100 or more "
             "photos like those that the phone will see"

@@ -165,6 +165,10 @@ PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "palette6"
 """int8: static, full integer. int8-dynamic: int8 weights, float activations made int8 on the fly. int8-weights,
 palette6, palette4: 8, 6 or 4 bits of storage, computed in float."""
 
+INT8_WEIGHTS = ("int8", "int8-dynamic", "int8-weights")
+"""Those that the rounding of `quantise` serves: int8 weights with a scale per channel. Only int8 cannot do without
+calibration photos."""
+
 
 def refusal(known: Format, precision: str) -> str | None:
     """Why a format has no such precision and what to do instead, or None when it has it."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pmsi_export.job import Exported, Job, target_path
-from pmsi_export.registry import FORMATS, PRECISIONS, Format, get_format, refusal, require
+from pmsi_export.registry import FORMATS, INT8_WEIGHTS, PRECISIONS, Format, get_format, refusal, require
 from pmsi_export.worker import Failure, export_apart, prepare_int8_apart
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError
@@ -30,7 +30,9 @@ def export(
     ] = ["fp32"],  # noqa: B006
     calibration: Annotated[
         Path | None,
-        typer.Option(help="Folder of photos for int8 [default: those that pmsi-train kept beside the checkpoint]."),
+        typer.Option(
+            help="Folder of photos for the int8 precisions [default: those that pmsi-train kept beside the checkpoint]."
+        ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the files [default: beside the checkpoint].")] = None,
     name: Annotated[
@@ -59,10 +61,11 @@ def export(
     if not checkpoint.is_file():
         raise PmsiError(f"checkpoint {checkpoint} does not exist")
     calibrating: list[Path] = []
-    if any(precision == "int8" for _, precision in chosen):
+    if any(precision in INT8_WEIGHTS for _, precision in chosen):
         from pmsi_export.photos import calibration_photos
 
-        calibrating = calibration_photos(calibration, checkpoint)
+        needed = any(precision == "int8" for _, precision in chosen)
+        calibrating = calibration_photos(calibration, checkpoint, needed)
     exact = all(precision == "fp32" for _, precision in chosen)
     photos = None if no_verify or (exact and not data) else _evaluation_photos(data, checkpoint)
     folder, stem = output or checkpoint.parent, name or checkpoint.stem
@@ -146,7 +149,7 @@ def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported |
             return preparation.result() or export_apart(replace(job, quantised=prepared))
 
         # Those that wait for the preparation come last.
-        order = sorted(range(len(jobs)), key=lambda index: jobs[index].precision == "int8")
+        order = sorted(range(len(jobs)), key=lambda index: jobs[index].precision in INT8_WEIGHTS)
         futures = {index: pool.submit(work, jobs[index]) for index in order}
         for done, _ in enumerate(as_completed(futures.values()), start=1):
             report(done, len(jobs))
