@@ -76,6 +76,7 @@ _WEIGHTS_ONLY = dict.fromkeys(
     ("int8-weights", "palette6", "palette4"), "only Core ML stores weights so; int8 is as small and faster"
 )
 
+_ONNX = "ONNX Runtime 1.14 (opset 18, IR 8)"
 _CORE_ML = "Core ML runs on macOS and iOS only"
 
 FORMATS: Mapping[str, Format] = {
@@ -105,7 +106,7 @@ FORMATS: Mapping[str, Format] = {
             module="pmsi_export.formats.onnx",
             container="pmsi_export.onnx_metadata",
             extra="onnx",
-            precisions={"fp32": "ONNX Runtime 1.14", "fp16": "ONNX Runtime 1.14", "int8-dynamic": "ONNX Runtime 1.14"},
+            precisions={"fp32": _ONNX, "fp16": _ONNX, "int8-dynamic": _ONNX},
             refused=_WEIGHTS_ONLY,
             layout="NCHW",
             convert_needs=("onnx", "onnxscript", "onnxsim"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pmsi_export.commands.export import export
 from pmsi_export.contract import Contract, read_contract
 from pmsi_export.registry import FORMATS, container, load_file
 from pmsi_mobile.errors import PmsiError
@@ -177,3 +178,24 @@ def test_reading_a_contract_imports_no_framework(model):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "2\n[]\n"
+
+
+def test_info_prints_the_contract_of_a_file(model, name, capsys):
+    export(model, info=True)
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["file"] == f"{model}, {name}, 0.0 MB"
+    assert lines["model"] == "rmg-pmsi mobilenet_v2, 2 classes, fp32"
+    assert lines["classes"] == "2: käna, teal, green"
+    assert lines["parity"] == "not measured: Core ML runs on macOS and iOS only"
+    assert lines["content"] == f"{read_contract(model).content_sha256}, unchanged"
+    assert lines["next:"] == f"pmsi-predict {model} photo.jpg"
+
+
+def test_info_as_json_is_the_contract(model, capsys):
+    export(model, info=True, as_json=True)
+    assert Contract.model_validate_json(capsys.readouterr().out) == read_contract(model)
+
+
+def test_info_of_something_else_is_an_error():
+    with pytest.raises(PmsiError, match="is not an exported model"):
+        export(Path("ckpt.pt"), info=True)

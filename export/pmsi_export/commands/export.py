@@ -19,7 +19,7 @@ CONVERTER_BYTES = 3 << 30
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="ckpt.pt of pmsi-train.")],
+    checkpoint: Annotated[Path, typer.Argument(help="ckpt.pt of pmsi-train; with --info a file of pmsi-export.")],
     formats: Annotated[
         list[str],
         typer.Option("--format", help=f"{', '.join(FORMATS)}, or all. May be given several times."),
@@ -46,12 +46,18 @@ def export(
         ),
     ] = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the parity gate; the contract says so.")] = False,
+    info: Annotated[bool, typer.Option("--info", help="Only print the contract inside a file of pmsi-export.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Convert CHECKPOINT and check each file against the training network."""
     import json
     import shlex
 
+    if info:
+        from pmsi_export.commands._info import show
+
+        show(checkpoint, as_json)
+        return
     from pmsi_export.commands._export_output import print_table, row, why_not
     from pmsi_export.contract import write_labels
 
