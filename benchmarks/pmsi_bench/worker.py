@@ -14,7 +14,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, TextIO
 
-from pmsi_export.registry import load_file
+from pmsi_export.registry import format_of, load_file
 from pmsi_export.runner import Image, NotRunnable, Runner
 from pmsi_mobile.errors import PmsiError
 
@@ -36,6 +36,11 @@ def main() -> None:
 
 def serve(model: Path, threads: int, side: int, answers: TextIO) -> None:
     """Load `model`, then obey stdin. Raises PmsiError when the file cannot be loaded or run here."""
+    known = format_of(model)
+    if known.runtime_here != known.runtime:
+        raise NotRunnable(
+            model, f"{known.runtime} does not exist on this system, and the {known.runtime_here} gives no latencies"
+        )
     # The runtime's libraries are imported by the first load: the second one is the file's own time.
     load_file(model, threads)
     started = perf_counter_ns()

@@ -93,6 +93,8 @@ class Parity(_Part):
     status: Literal["passed", "failed", "not measured"]
     gate: str
     reason: str | None = None
+    runtime: str | None = None
+    """What ran the file for the measurement."""
     golden: Agreement | None = None
     """On the checkpoint's golden samples."""
     photos: Agreement | None = None

@@ -56,7 +56,7 @@ def export(job: Job) -> Exported:
         start = time.perf_counter()
         module.convert(graph, contract, staged, calibration)
         seconds = time.perf_counter() - start
-        measured = _measure(staged, job.precision, loaded, job.photos) if job.verify else {}
+        measured = _measure(staged, job, loaded) if job.verify else {}
         digest = container(known).extract(staged).content_sha256
         final = contract.model_copy(update={**measured, "content_sha256": digest})
         container(known).embed(staged, final.model_dump_json())
@@ -124,21 +124,21 @@ def _graph(checkpoint: Checkpoint, quantised: Path | None) -> tuple[MixGraph, ND
     return graph, prepared["images"].numpy()
 
 
-def _measure(
-    model: Path, precision: str, checkpoint: Checkpoint, photos: EvaluationPhotos | None
-) -> dict[str, Parity | ResizeAccuracy | None]:
+def _measure(model: Path, job: Job, checkpoint: Checkpoint) -> dict[str, Parity | ResizeAccuracy | None]:
     try:
         runner = load_file(model, verify=False)
     except NotRunnable as error:
-        return {"parity": not_measured(precision, error.reason)}
+        return {"parity": not_measured(job.precision, error.reason)}
     golden = checkpoint.golden
     images = golden.images.permute(0, 2, 3, 1).contiguous().numpy()
     on_golden = agreement(runner, images, golden.probabilities.numpy())
-    if not photos:
-        return {"parity": judge(precision, on_golden)}
-    on_photos = _agreement_on(runner, checkpoint, photos)
-    resizes = _resize_accuracy(runner, checkpoint, photos, on_photos)
-    return {"parity": judge(precision, on_golden, on_photos), "resizes": resizes}
+    on_photos = _agreement_on(runner, checkpoint, job.photos) if job.photos else None
+    measured: dict[str, Parity | ResizeAccuracy | None] = {
+        "parity": judge(job.precision, on_golden, on_photos, runtime=job.known.runtime_here)
+    }
+    if job.photos and on_photos:
+        measured["resizes"] = _resize_accuracy(runner, checkpoint, job.photos, on_photos)
+    return measured
 
 
 def _agreement_on(runner: Runner, checkpoint: Checkpoint, photos: EvaluationPhotos) -> Agreement:

@@ -115,9 +115,10 @@ def agreement(
     )
 
 
-def judge(precision: str, golden: Agreement, photos: Agreement | None = None) -> Parity:
+def judge(precision: str, golden: Agreement, photos: Agreement | None = None, *, runtime: str | None = None) -> Parity:
     """Apply the precision's gate to the golden samples and to the photos, where there are any.
 
+    runtime: what ran the file, for the record.
     A coarse precision is judged on the larger set alone: eight golden samples are too few for shares and noise.
     """
     gate = GATES[precision]
@@ -132,6 +133,7 @@ def judge(precision: str, golden: Agreement, photos: Agreement | None = None) ->
         status="failed" if reasons else "passed",
         gate=str(gate),
         reason="; ".join([*reasons, *([note] if gate is _COARSE and few < ENOUGH_PHOTOS else [])]) or None,
+        runtime=runtime,
         golden=golden,
         photos=photos,
     )

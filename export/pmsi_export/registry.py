@@ -26,8 +26,8 @@ class Format:
     runtime: what runs the files, in words for tables.
     module, container: where its FormatModule and its Container are. precisions: those it can be written in -> the
     oldest runtime that takes the file. refused: the others -> why not, and what to do instead. layout: of the input
-    image. convert_needs, run_needs: top-level modules that must be installed; `extra` installs them. not_runnable:
-    `sys.platform` -> why a file cannot be run there.
+    image. convert_needs, run_needs: top-level modules that must be installed; `extra` installs them. stand_in:
+    `sys.platform` -> what gives a file's numbers where its runtime does not exist; its speed says nothing.
     """
 
     name: str
@@ -41,7 +41,12 @@ class Format:
     layout: Literal["NHWC", "NCHW", "image"]
     convert_needs: tuple[str, ...] = ()
     run_needs: tuple[str, ...] = ()
-    not_runnable: Mapping[str, str] = field(default_factory=dict)
+    stand_in: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def runtime_here(self) -> str:
+        """What runs a file on this system, in words for reports."""
+        return self.stand_in.get(sys.platform, self.runtime)
 
 
 class FormatModule(Protocol):
@@ -77,7 +82,7 @@ _WEIGHTS_ONLY = dict.fromkeys(
 )
 
 _ONNX = "ONNX Runtime 1.14 (opset 18, IR 8)"
-_CORE_ML = "Core ML runs on macOS and iOS only"
+_MIL_EVALUATOR = "MIL evaluator"
 
 FORMATS: Mapping[str, Format] = {
     format.name: format
@@ -134,12 +139,22 @@ FORMATS: Mapping[str, Format] = {
             module="pmsi_export.formats.coreml",
             container="pmsi_export.formats.coreml",
             extra="coreml",
-            precisions={"fp32": "iOS 15, macOS 12"},
-            refused={},
+            precisions={
+                "fp32": "iOS 15, macOS 12",
+                "fp16": "iOS 15, macOS 12",
+                "int8-weights": "iOS 16, macOS 13",
+                "palette6": "iOS 16, macOS 13",
+                "palette4": "iOS 16, macOS 13",
+            },
+            refused={
+                "int8": "quantised activations are unpacked again on all but the newest chips, and calibrating them "
+                "takes Core ML itself; take int8-weights, computed in float16",
+                "int8-dynamic": "Core ML does not quantise activations on the fly; take int8-weights",
+            },
             layout="image",
             convert_needs=("coremltools",),
             run_needs=("coremltools",),
-            not_runnable={"linux": _CORE_ML, "win32": _CORE_ML},
+            stand_in={"linux": _MIL_EVALUATOR, "win32": _MIL_EVALUATOR},
         ),
         Format(
             name="executorch",
@@ -209,17 +224,14 @@ def load_file(path: Path, threads: int = 1, *, verify: bool = True) -> "Runner":
     """Open an exported file with its runtime on `threads` CPU threads.
 
     verify: check first that the file is whole and its contract its own.
-    Raises NotRunnable when the runtime does not exist on this system, PmsiError when the path is not an exported file,
-    cannot be read, or its runtime is not installed.
+    Raises NotRunnable when this system cannot run the file, PmsiError when the path is not an exported file, cannot be
+    read, or its runtime is not installed.
     """
     from pmsi_export.quiet import silenced
-    from pmsi_export.runner import NotRunnable
 
     known = format_of(path)
     if not path.exists():
         raise PmsiError(f"model {path} does not exist")
-    if sys.platform in known.not_runnable:
-        raise NotRunnable(path, known.not_runnable[sys.platform])
     require(known, known.run_needs)
     if verify:
         from pmsi_export.contract import read_contract
@@ -228,6 +240,8 @@ def load_file(path: Path, threads: int = 1, *, verify: bool = True) -> "Runner":
     try:
         with silenced():
             return format_module(known).load(path, threads)
+    except PmsiError:
+        raise
     except Exception as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise PmsiError(f"{path} cannot be read as a {known.name} model: {reason}") from None

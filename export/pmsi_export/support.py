@@ -19,7 +19,8 @@ def support_table() -> str:
     lines = [_line(head), _line(["---"] * len(head))]
     for known in FORMATS.values():
         marks = ["yes" if precision in known.precisions else "-" for precision in PRECISIONS]
-        lines.append(_line([f"`{known.name}`", f"`{known.suffix}`", known.runtime, known.layout, *marks]))
+        runtimes = "; ".join([known.runtime, *(f"{name} elsewhere" for name in dict.fromkeys(known.stand_in.values()))])
+        lines.append(_line([f"`{known.name}`", f"`{known.suffix}`", runtimes, known.layout, *marks]))
     lines.append("")
     refusals = _grouped(
         (f"{', '.join(names)}: {reason}", f"`{known.name}`")

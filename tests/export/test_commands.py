@@ -11,8 +11,6 @@ from pmsi_export.registry import FORMATS
 from pmsi_mobile.errors import MeasurementError
 from tests.export.conftest import CLASSES, make_checkpoint, run_command
 
-RUNNABLE = [name for name, known in FORMATS.items() if sys.platform not in known.not_runnable]
-
 
 @pytest.mark.parametrize("command", ["export", "predict"])
 def test_help_loads_nothing_heavy(command):
@@ -40,20 +38,14 @@ def test_every_format_is_exported_with_its_contract(exported, name):
     assert exported.rows[name]["bytes"] > 1_000_000
 
 
-@pytest.mark.parametrize("name", RUNNABLE)
-def test_a_file_that_runs_here_passed_its_gate_on_golden_samples_and_photos(exported, name):
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_every_file_passed_its_gate_on_golden_samples_and_photos(exported, name):
     parity = read_sidecar(exported.file(name)).parity
     assert parity.status == "passed"
+    assert parity.runtime == FORMATS[name].runtime_here
     assert parity.golden.images == 8
     assert parity.photos.images >= 4
     assert parity.photos.top1 == parity.photos.reference_top1
-
-
-@pytest.mark.skipif(sys.platform == "darwin", reason="Core ML runs here")
-def test_core_ml_is_written_as_not_measured_where_it_does_not_run(exported):
-    parity = read_sidecar(exported.file("coreml")).parity
-    assert (parity.status, parity.reason) == ("not measured", "Core ML runs on macOS and iOS only")
-    assert parity.golden is None
 
 
 def test_an_export_leaves_models_contracts_labels_and_nothing_else(exported):
@@ -89,7 +81,7 @@ def test_predictions_of_every_file_are_those_of_the_checkpoint(exported, checkpo
 
     expected = top_two(checkpoint)
     assert len(expected) == 20
-    for name in RUNNABLE:
+    for name in FORMATS:
         for ours, theirs in zip(top_two(exported.file(name)), expected, strict=True):
             assert ours["photo"] == theirs["photo"]
             for own, other in zip(ours["top"], theirs["top"], strict=True):

@@ -78,8 +78,8 @@ class Program:
 def read_program(package: Path) -> Program:
     """Read a .mlpackage, decompress its weights and run it once on a black image.
 
-    Raises UnknownToEvaluator when the program has anything that is not modelled; OSError, RuntimeError, ValueError or
-    DecodeError for a package that is damaged.
+    Raises UnknownToEvaluator when the program has anything that is not modelled; OSError, RuntimeError or ValueError
+    for a package that is damaged.
     """
     specification = read_specification(package)
     kind = specification.WhichOneof("Type")

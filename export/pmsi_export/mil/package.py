@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pmsi_mobile.errors import PmsiError
+
 Specification = Any
 """A `coremltools.proto.Model_pb2.Model`."""
 Reader = Callable[[str, int], NDArray[Any]]
@@ -35,8 +37,13 @@ def weights_path(package: Path) -> Path:
 
 
 def read_specification(package: Path) -> Specification:
-    """Raises OSError and google.protobuf's DecodeError."""
-    return _proto().Model_pb2.Model.FromString(specification_path(package).read_bytes())
+    """Raises OSError, or ValueError when the file is no specification."""
+    from google.protobuf.message import DecodeError
+
+    try:
+        return _proto().Model_pb2.Model.FromString(specification_path(package).read_bytes())
+    except DecodeError as error:
+        raise ValueError(f"its specification cannot be read ({error})") from None
 
 
 def write_specification(package: Path, specification: Specification) -> None:
@@ -106,5 +113,7 @@ def _blob_storage() -> ModuleType:
 def _coremltools_folder() -> Path:
     spec = find_spec("coremltools")
     if spec is None or spec.origin is None:
-        raise ModuleNotFoundError("coremltools is not installed: pip install 'pmsi-mobile[coreml]'")
+        raise PmsiError(
+            "a Core ML package is read with coremltools, which is not installed: pip install 'pmsi-mobile[coreml]'"
+        )
     return Path(spec.origin).parent
