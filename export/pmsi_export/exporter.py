@@ -25,6 +25,7 @@ from pmsi_export.contract import (
     write_sidecar,
 )
 from pmsi_export.fold import MixGraph, fold
+from pmsi_export.half import round_to_half
 from pmsi_export.job import Exported, Job
 from pmsi_export.parity import agreement, judge, not_measured
 from pmsi_export.photos import EvaluationPhotos
@@ -47,7 +48,7 @@ def export(job: Job) -> Exported:
     known, module = job.known, format_module(job.known)
     require(known, known.convert_needs)
     loaded = load_checkpoint(job.checkpoint)
-    graph, calibration = _graph(loaded, job.quantised)
+    graph, calibration = _graph(loaded, job)
     unmeasured = not_measured(job.precision, "not yet" if job.verify else "--no-verify")
     contract = describe(loaded, sha256(job.checkpoint), known, unmeasured, job.precision)
     job.target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +70,7 @@ def prepare_int8(checkpoint: Path, photos: Sequence[Path], path: Path) -> None:
     from pmsi_export.quantise import quantise  # type: ignore[import-untyped]
 
     loaded = load_checkpoint(checkpoint)
-    graph, _ = _graph(loaded, None)
+    graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix)
     images = load_images(photos, loaded.config.preprocessing)
     torch.save({"weights": quantise(graph, images).state_dict(), "images": torch.from_numpy(images)}, path)
 
@@ -114,12 +115,14 @@ def rejected_path(target: Path) -> Path:
     return target.with_name(f"{target.stem}.rejected{target.suffix}")
 
 
-def _graph(checkpoint: Checkpoint, quantised: Path | None) -> tuple[MixGraph, NDArray[np.uint8] | None]:
-    """The folded graph; with what `prepare_int8` wrote, under its weights and with its calibration images."""
+def _graph(checkpoint: Checkpoint, job: Job) -> tuple[MixGraph, NDArray[np.uint8] | None]:
+    """The folded graph with the job's rounding of weights; and the images that `prepare_int8` worked with."""
     graph = fold(checkpoint.network(), checkpoint.config.preprocessing, checkpoint.config.model.mix)
-    if quantised is None:
+    if job.precision == "fp16":
+        return round_to_half(graph, checkpoint.golden.images), None
+    if job.quantised is None:
         return graph, None
-    prepared = torch.load(quantised, weights_only=True)
+    prepared = torch.load(job.quantised, weights_only=True)
     graph.load_state_dict(prepared["weights"])
     return graph, prepared["images"].numpy()
 

@@ -35,48 +35,63 @@ def row(job: Job, outcome: Exported | Failure) -> dict[str, Any]:
 
 
 def print_table(outcomes: Outcomes) -> None:
+    """A row per file: the figures on photos where there are any, else on the golden samples."""
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
-    for column in ("file", "MB", "s", "parity", "images", "max diff", "agree", "top-1"):
-        number = column in ("MB", "s", "max diff", "agree", "top-1")
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
-    accuracies = set()
+    for column in ("file", "MB", "s", "parity", "images", "max diff", "SQNR", "agree", "sure", "top-1"):
+        table.add_column(column, justify="left" if column in ("file", "parity") else "right", no_wrap=True)
     for job, outcome in outcomes:
         if isinstance(outcome, Failure):
             table.add_row(job.target.name, "-", "-", "failed")
             continue
         parity = outcome.contract.parity
-        described = [
+        measured = parity.photos or parity.golden
+        table.add_row(
             outcome.path.name,
             f"{outcome.size_bytes / 1e6:.1f}",
             f"{outcome.convert_seconds:.0f}",
             parity.status,
-        ]
-        if not parity.golden:
-            table.add_row(*described, "-", "-", "-", "-")
-            continue
-        table.add_row(*described, *_agreement_cells("golden", parity.golden))
-        if parity.photos:
-            table.add_row(*[""] * len(described), *_agreement_cells("photos", parity.photos))
-            accuracies.add(f"{parity.photos.reference_top1:.1%} on {parity.photos.images} photos")
-    console = Console(markup=False, highlight=False, soft_wrap=True)
+            *(_agreement_cells(measured) if measured else ["-"] * 6),
+        )
+    # As wide as the table: rich would cut figures off to fit them in a narrow terminal.
+    wide = Console(width=1000)
+    width = Measurement.get(wide, wide.options, table).maximum
+    console = Console(markup=False, highlight=False, soft_wrap=True, width=width)
     console.print(table)
+    contracts = {job.target.name: outcome.contract for job, outcome in outcomes if not isinstance(outcome, Failure)}
     for job, outcome in outcomes:
         reason = outcome.reason if isinstance(outcome, Failure) else outcome.contract.parity.reason
         if reason:
-            console.print(f"{job.format}: {reason}")
-    if accuracies:
-        console.print(f"top-1 of the training network: {', '.join(sorted(accuracies))}")
-    gates = {outcome.contract.parity.gate for _, outcome in outcomes if not isinstance(outcome, Failure)}
-    for gate in sorted(gates):
-        console.print(f"gate: {gate}")
+            console.print(f"{job.target.name}: {reason}")
+    for name, contract in contracts.items():
+        if contract.resizes:
+            shares = contract.resizes.model_dump(exclude={"photos"}).items()
+            console.print(f"{name}: top-1 by resize: {', '.join(f'{rule} {share:.1%}' for rule, share in shares)}")
+    measured_photos = [contract.parity.photos for contract in contracts.values() if contract.parity.photos]
+    if measured_photos:
+        reference = measured_photos[0]
+        console.print(f"top-1 of the training network: {reference.reference_top1:.1%} on {reference.images} photos")
+    for gate in dict.fromkeys(contract.parity.gate for contract in contracts.values()):
+        precisions = dict.fromkeys(
+            contract.precision for contract in contracts.values() if contract.parity.gate == gate
+        )
+        console.print(f"gate of {', '.join(precisions)}: {gate}")
     console.print(f"folder: {outcomes[0][0].target.parent}")
 
 
-def _agreement_cells(what: str, measured: "Agreement") -> list[str]:
-    top1 = "-" if measured.top1 is None else f"{measured.top1:.1%}"
-    images = f"{measured.images} {what}"
-    return [images, f"{measured.max_abs_difference:.1e}", f"{measured.top1_agreement:.1%}", top1]
+def _agreement_cells(measured: "Agreement") -> list[str]:
+    def share(value: float | None) -> str:
+        return "-" if value is None else f"{value:.1%}"
+
+    return [
+        str(measured.images),
+        f"{measured.max_abs_difference:.1e}",
+        "-" if measured.sqnr_db is None else f"{measured.sqnr_db:.1f}",
+        share(measured.top1_agreement),
+        share(measured.confident_agreement),
+        share(measured.top1),
+    ]

@@ -1,27 +1,15 @@
 """ExecuTorch with the XNNPACK backend."""
 
-import copy
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from pmsi_export.contract import Contract
 from pmsi_export.fold import MixGraph
 from pmsi_export.runner import Image, Probabilities, Runner, nchw
-
-
-class _InHalf(nn.Module):
-    """The graph in 16-bit arithmetic between float32 pixels and float32 probabilities."""
-
-    def __init__(self, graph: MixGraph) -> None:
-        super().__init__()
-        self.halved = copy.deepcopy(graph).half()
-
-    def forward(self, image: Tensor) -> Tensor:
-        return self.halved(image.half()).float()
 
 
 def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
@@ -31,8 +19,7 @@ def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArra
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    module = _InHalf(graph) if contract.precision == "fp16" else graph
-    exported = torch.export.export(module, (torch.zeros(contract.input.shape),))
+    exported = torch.export.export(graph, (torch.zeros(contract.input.shape),))
     # ELU is not among the partitioner's own choices, though XNNPACK has it.
     partitioner = XnnpackPartitioner([*ALL_PARTITIONER_CONFIGS, EluConfig])
     lowered = to_edge_transform_and_lower(exported, partitioner=[partitioner])
