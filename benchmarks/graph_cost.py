@@ -20,6 +20,7 @@ from torch import nn
 from pmsi_bench.measure import Job, NotMeasured, Outcome, measure
 from pmsi_bench.statistics import Rounds, latency, ratio, round_medians_ms
 from pmsi_bench.system import machine_record
+from pmsi_export.diagnose import work
 from pmsi_export.exporter import describe
 from pmsi_export.fold import MixGraph, fold
 from pmsi_export.parity import not_measured
@@ -119,15 +120,6 @@ def convert(variant: Variant, side: int, name: str, path: Path) -> None:
             )
 
 
-def count(graph: nn.Module, side: int) -> tuple[int, int]:
-    """Parameters, and multiply-accumulates of one image in convolutions and matrix products."""
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        graph(torch.zeros(1, 3, side, side))
-    return sum(parameter.numel() for parameter in graph.parameters()), counter.get_total_flops() // 2
-
-
 def _bare() -> nn.Module:
     from torchvision.models import mobilenet_v2
 
@@ -179,9 +171,9 @@ def _file(workdir: Path, variant: Variant, side: int, name: str) -> Path:
 def _rows(side: int, outcomes: dict[tuple[Variant, str], Outcome]) -> list[dict[str, Any]]:
     """One dictionary per variant. Raises MeasurementError when a file could not be measured."""
     rows = []
-    _, bare_macs = count(build(BARE, side), side)
+    bare_macs, _ = work(build(BARE, side), side)
     for variant in VARIANTS:
-        parameters, macs = count(build(variant, side), side)
+        macs, parameters = work(build(variant, side), side)
         runtimes = {name: _timed(outcomes[variant, name], outcomes[BARE, name]) for name in FORMATS}
         rows.append(
             asdict(variant) | {"parameters": parameters, "macs": macs, "mac_ratio": macs / bare_macs} | runtimes

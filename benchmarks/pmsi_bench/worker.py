@@ -42,7 +42,7 @@ def serve(model: Path, threads: int, side: int, answers: TextIO) -> None:
             model, f"{known.runtime} does not exist on this system, and the {known.runtime_here} gives no latencies"
         )
     # The runtime's libraries are imported by the first load: the second one is the file's own time.
-    load_file(model, threads)
+    load_file(model, threads, verify=False)
     started = perf_counter_ns()
     runner = load_file(model, threads, verify=False)
     loaded = perf_counter_ns()

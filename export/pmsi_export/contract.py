@@ -28,6 +28,8 @@ class ModelSummary(_Part):
     """StageNum; null for the baseline, as the two below."""
     heads: Literal["released", "separable"] | None
     width: int | None
+    head: Literal["mix", "concat"] | None = None
+    """What gives the probabilities: all heads mixed, or the concat classifier alone."""
 
 
 class InputSpec(_Part):
@@ -42,11 +44,13 @@ class InputSpec(_Part):
 
 
 class OutputSpec(_Part):
-    """The one output: probabilities that sum to 1."""
+    """The one output: probabilities that sum to 1. With top_k, the largest of them, falling, and a second output
+    `indices` of the same shape: their classes."""
 
     name: Literal["probabilities"] = "probabilities"
     shape: tuple[int, int]
     dtype: Literal["float32"] = "float32"
+    top_k: int | None = None
 
 
 class PreprocessingSpec(_Part):

@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,14 @@ from pmsi_export.contract import (
 )
 from pmsi_export.fold import MixGraph, fold
 from pmsi_export.half import round_to_half
-from pmsi_export.job import Exported, Job
+from pmsi_export.job import Exported, Job, Variant
 from pmsi_export.parity import agreement, judge, not_measured
 from pmsi_export.photos import EvaluationPhotos
 from pmsi_export.preprocess import load_image, load_images
 from pmsi_export.registry import Format, container, format_module, load_file, require
-from pmsi_export.runner import NotRunnable, Runner
-from pmsi_mobile.checkpoint import Checkpoint, load_checkpoint
+from pmsi_export.runner import NotRunnable, Runner, all_classes
+from pmsi_export.variant import load_variant
+from pmsi_mobile.checkpoint import Checkpoint
 from pmsi_mobile.data.resizes import RESIZES, Resize
 from pmsi_mobile.files import sha256, size_bytes
 from pmsi_mobile.provenance import versions
@@ -47,17 +49,17 @@ def export(job: Job) -> Exported:
     """
     known, module = job.known, format_module(job.known)
     require(known, known.convert_needs)
-    loaded = load_checkpoint(job.checkpoint)
+    loaded = load_variant(job.checkpoint, job.variant)
     graph, calibration = _graph(loaded, job)
     unmeasured = not_measured(job.precision, "not yet" if job.verify else "--no-verify")
-    contract = describe(loaded, sha256(job.checkpoint), known, unmeasured, job.precision)
+    contract = describe(loaded, sha256(job.checkpoint), known, unmeasured, job.precision, job.variant)
     job.target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pmsi-export-", dir=job.target.parent) as staging:
         staged = Path(staging) / job.target.name
         start = time.perf_counter()
         module.convert(graph, contract, staged, calibration)
         seconds = time.perf_counter() - start
-        measured = _measure(staged, job, loaded) if job.verify else {}
+        measured = _measure(staged, job, contract, loaded) if job.verify else {}
         digest = container(known).extract(staged).content_sha256
         final = contract.model_copy(update={**measured, "content_sha256": digest})
         container(known).embed(staged, final.model_dump_json())
@@ -65,17 +67,24 @@ def export(job: Job) -> Exported:
     return Exported(placed, size_bytes(placed), final, seconds)
 
 
-def prepare_int8(checkpoint: Path, photos: Sequence[Path], path: Path) -> None:
+def prepare_int8(checkpoint: Path, variant: Variant, photos: Sequence[Path], path: Path) -> None:
     """Round and correct the folded graph's weights on calibration photos, once for all int8 formats; to `path`."""
     from pmsi_export.quantise import quantise  # type: ignore[import-untyped]
 
-    loaded = load_checkpoint(checkpoint)
-    graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix)
+    loaded = load_variant(checkpoint, variant)
+    graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix, variant.head)
     images = load_images(photos, loaded.config.preprocessing)
     torch.save({"weights": quantise(graph, images).state_dict(), "images": torch.from_numpy(images)}, path)
 
 
-def describe(checkpoint: Checkpoint, digest: str, known: Format, parity: Parity, precision: str = "fp32") -> Contract:
+def describe(
+    checkpoint: Checkpoint,
+    digest: str,
+    known: Format,
+    parity: Parity,
+    precision: str = "fp32",
+    variant: Variant = Variant(),  # noqa: B008 (frozen)
+) -> Contract:
     """The contract of `checkpoint` (its file's SHA-256 is `digest`) in a format."""
     config, classes = checkpoint.config, checkpoint.classes
     crop = config.preprocessing.crop
@@ -91,13 +100,14 @@ def describe(checkpoint: Checkpoint, digest: str, known: Format, parity: Parity,
                 stages=config.model.stages if interactive else None,
                 heads=config.model.heads if interactive else None,
                 width=config.model.width if interactive else None,
+                head=variant.head if interactive else None,
             ),
             "input": InputSpec(
                 layout=known.layout,
                 shape=(1, crop, crop, 3) if known.layout == "NHWC" else (1, 3, crop, crop),
                 dtype="uint8" if precision == "int8" else "float32",
             ),
-            "output": OutputSpec(shape=(1, len(classes))),
+            "output": OutputSpec(shape=(1, variant.top_k or len(classes)), top_k=variant.top_k),
             "classes": classes,
             "preprocessing": PreprocessingSpec(**config.preprocessing.model_dump()),
             "mix": config.model.mix if interactive else None,
@@ -117,7 +127,8 @@ def rejected_path(target: Path) -> Path:
 
 def _graph(checkpoint: Checkpoint, job: Job) -> tuple[MixGraph, NDArray[np.uint8] | None]:
     """The folded graph with the job's rounding of weights; and the images that `prepare_int8` worked with."""
-    graph = fold(checkpoint.network(), checkpoint.config.preprocessing, checkpoint.config.model.mix)
+    config, variant = checkpoint.config, job.variant
+    graph = fold(checkpoint.network(), config.preprocessing, config.model.mix, variant.head, variant.top_k)
     if job.precision == "fp16":
         return round_to_half(graph, checkpoint.golden.images), None
     if job.quantised is None:
@@ -127,26 +138,26 @@ def _graph(checkpoint: Checkpoint, job: Job) -> tuple[MixGraph, NDArray[np.uint8
     return graph, prepared["images"].numpy()
 
 
-def _measure(model: Path, job: Job, checkpoint: Checkpoint) -> dict[str, Parity | ResizeAccuracy | None]:
+def _measure(
+    model: Path, job: Job, contract: Contract, checkpoint: Checkpoint
+) -> dict[str, Parity | ResizeAccuracy | None]:
     try:
-        runner = load_file(model, verify=False)
+        runner = all_classes(load_file(model, verify=False), contract)
     except NotRunnable as error:
         return {"parity": not_measured(job.precision, error.reason)}
+    compare = partial(agreement, runner, top_k=contract.output.top_k is not None)
     golden = checkpoint.golden
-    images = golden.images.permute(0, 2, 3, 1).contiguous().numpy()
-    on_golden = agreement(runner, images, golden.probabilities.numpy())
-    on_photos = _agreement_on(runner, checkpoint, job.photos) if job.photos else None
+    on_golden = compare(golden.images.permute(0, 2, 3, 1).contiguous().numpy(), golden.probabilities.numpy())
+    on_photos = None
+    if photos := job.photos:
+        decoded = (load_image(path, checkpoint.config.preprocessing) for path in photos.paths)
+        on_photos = compare(decoded, photos.reference, photos.labels)
     measured: dict[str, Parity | ResizeAccuracy | None] = {
         "parity": judge(job.precision, on_golden, on_photos, runtime=job.known.runtime_here)
     }
     if job.photos and on_photos:
         measured["resizes"] = _resize_accuracy(runner, checkpoint, job.photos, on_photos)
     return measured
-
-
-def _agreement_on(runner: Runner, checkpoint: Checkpoint, photos: EvaluationPhotos) -> Agreement:
-    decoded = (load_image(path, checkpoint.config.preprocessing) for path in photos.paths)
-    return agreement(runner, decoded, photos.reference, photos.labels)
 
 
 def _resize_accuracy(

@@ -15,6 +15,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """Which graph of a checkpoint is exported.
+
+    head: `mix`, or `concat` for Eq. 7's classifier alone. size: side of the input in pixels, null for the one that
+    training used. top_k: give the k largest probabilities and their classes, null for all.
+    """
+
+    head: str = "mix"
+    size: int | None = None
+    top_k: int | None = None
+
+    def __str__(self) -> str:
+        """For file names: empty, or `-concat-224-top5`."""
+        parts = ["concat"] if self.head == "concat" else []
+        parts += [str(self.size)] if self.size else []
+        parts += [f"top{self.top_k}"] if self.top_k else []
+        return "".join(f"-{part}" for part in parts)
+
+
+@dataclass(frozen=True)
 class Job:
     """One checkpoint to one format in one precision, as `target`.
 
@@ -29,6 +49,7 @@ class Job:
     verify: bool = True
     photos: "EvaluationPhotos | None" = None
     quantised: Path | None = None
+    variant: Variant = Variant()
 
     @property
     def known(self) -> Format:

@@ -85,10 +85,13 @@ def agreement(
     images: Iterable[Image],
     reference: NDArray[np.float32],
     labels: Sequence[int] | None = None,
+    *,
+    top_k: bool = False,
 ) -> Agreement:
     """Compare a runner with the reference's probabilities [N, K] of the same N >= 1 images (uint8 [H, W, 3]).
 
     labels: true classes of the images, for the accuracy of both. An output that is not a number counts as off by 1.
+    top_k: the runner gives zeros outside of its largest; a class left out is off by what it has more than one given.
     Raises ValueError when the outputs are not [K] or the images are not N.
     """
     outputs = []
@@ -97,7 +100,8 @@ def agreement(
         if probabilities.shape != expected.shape:
             raise ValueError(f"the file gives {probabilities.shape} probabilities, {expected.shape} are expected")
         outputs.append(probabilities)
-    difference = np.nan_to_num(np.abs(np.stack(outputs).astype(np.float64) - reference), nan=1.0)
+    expected = _largest(reference, np.stack(outputs)) if top_k else reference
+    difference = np.nan_to_num(np.abs(np.stack(outputs).astype(np.float64) - expected), nan=1.0)
     top1, reference_top1 = np.stack(outputs).argmax(axis=1), reference.argmax(axis=1)
     same = top1 == reference_top1
     second, first = np.sort(reference, axis=1)[:, -2:].T
@@ -113,6 +117,13 @@ def agreement(
         top1=None if labels is None else float((top1 == np.array(labels)).mean()),
         reference_top1=None if labels is None else float((reference_top1 == np.array(labels)).mean()),
     )
+
+
+def _largest(reference: NDArray[np.float32], outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The reference where the outputs [N, K] have something, elsewhere by how much it exceeds the least of those."""
+    given = outputs > 0
+    least = np.where(given, reference, np.inf).min(axis=1, keepdims=True)
+    return np.where(given, reference, np.maximum(reference - least, 0))
 
 
 def judge(precision: str, golden: Agreement, photos: Agreement | None = None, *, runtime: str | None = None) -> Parity:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pmsi_export.job import Variant
 from pmsi_export.preprocess import load_image
 from pmsi_export.reference import reference_runner
-from pmsi_mobile.checkpoint import load_checkpoint
+from pmsi_export.variant import load_variant
 from pmsi_mobile.data.calibration import FOLDER, PHOTOS
 from pmsi_mobile.data.images import list_images
 from pmsi_mobile.data.splits import Photo, load_data, photos_for_evaluation
@@ -44,11 +45,11 @@ def calibration_photos(folder: Path | None, checkpoint: Path, needed: bool) -> l
 
 
 def evaluation_photos(
-    folder: Path | None, path: Path, progress: Callable[[int, int], None]
+    folder: Path | None, path: Path, variant: Variant, progress: Callable[[int, int], None]
 ) -> tuple[EvaluationPhotos | None, Sequence[str]]:
     """The test (or else val) split of `folder`, or without one the validation photos of the run that made the
     checkpoint `path`; None where those are gone. And notes for the log. `progress(done, total)` counts photos."""
-    checkpoint = load_checkpoint(path)
+    checkpoint = load_variant(path, variant)
     config = checkpoint.config
     photos: Sequence[Photo]
     if folder is None:
@@ -64,7 +65,7 @@ def evaluation_photos(
             test_fraction=config.data.test_fraction,
             seed=config.seed,
         )
-    runner = reference_runner(checkpoint)
+    runner = reference_runner(checkpoint, variant.head)
     reference = []
     for photo in photos:
         reference.append(runner.predict(load_image(photo.path, config.preprocessing)))

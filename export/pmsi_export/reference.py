@@ -9,8 +9,8 @@ from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.network import mix
 
 
-def reference_runner(checkpoint: Checkpoint) -> Runner:
-    """The checkpoint's network in eval mode on the CPU, unfolded, its heads mixed."""
+def reference_runner(checkpoint: Checkpoint, head: str = "mix") -> Runner:
+    """The checkpoint's network in eval mode on the CPU, unfolded, its heads mixed or (`concat`) the last one alone."""
     network = checkpoint.network()
     preprocessing, rule = checkpoint.config.preprocessing, checkpoint.config.model.mix
 
@@ -19,6 +19,7 @@ def reference_runner(checkpoint: Checkpoint) -> Runner:
 
     @torch.inference_mode()
     def run(native: Tensor) -> Probabilities:
-        return mix(network(native), rule)[0].numpy()
+        logits = network(native)
+        return mix(logits if head == "mix" else logits[:, -1:], rule)[0].numpy()
 
     return Runner(prepare, run)

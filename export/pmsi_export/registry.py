@@ -26,8 +26,9 @@ class Format:
     runtime: what runs the files, in words for tables.
     module, container: where its FormatModule and its Container are. precisions: those it can be written in -> the
     oldest runtime that takes the file. refused: the others -> why not, and what to do instead. layout: of the input
-    image. convert_needs, run_needs: top-level modules that must be installed; `extra` installs them. stand_in:
-    `sys.platform` -> what gives a file's numbers where its runtime does not exist; its speed says nothing.
+    image. convert_needs, run_needs: top-level modules that must be installed; `extra` installs them. no_top_k: why a
+    file cannot end in its k largest probabilities, and what to do instead. stand_in: `sys.platform` -> what gives a
+    file's numbers where its runtime does not exist; its speed says nothing.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Format:
     layout: Literal["NHWC", "NCHW", "image"]
     convert_needs: tuple[str, ...] = ()
     run_needs: tuple[str, ...] = ()
+    no_top_k: str | None = None
     stand_in: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -154,6 +156,7 @@ FORMATS: Mapping[str, Format] = {
             layout="image",
             convert_needs=("coremltools",),
             run_needs=("coremltools",),
+            no_top_k="its classifiers give a dictionary of all classes: sort it in the app",
             stand_in={"linux": _MIL_EVALUATOR, "win32": _MIL_EVALUATOR},
         ),
         Format(
@@ -188,8 +191,10 @@ INT8_WEIGHTS = ("int8", "int8-dynamic", "int8-weights")
 calibration photos."""
 
 
-def refusal(known: Format, precision: str) -> str | None:
-    """Why a format has no such precision and what to do instead, or None when it has it."""
+def refusal(known: Format, precision: str, top_k: int | None = None) -> str | None:
+    """Why a format has no such precision or cannot end in the top k, and what to do instead; None when it can."""
+    if top_k and known.no_top_k:
+        return f"{known.name} cannot be written with --top-k: {known.no_top_k}"
     if precision in known.precisions:
         return None
     reason = known.refused.get(precision, f"choose from {', '.join(known.precisions)}")
@@ -225,28 +230,32 @@ def require(known: Format, modules: tuple[str, ...]) -> None:
 def load_file(path: Path, threads: int = 1, *, verify: bool = True) -> "Runner":
     """Open an exported file with its runtime on `threads` CPU threads.
 
-    verify: check first that the file is whole and its contract its own.
+    verify: check first that the file is whole and its contract its own. Without it, the runner of a top-k file gives
+    the k probabilities and their classes.
     Raises NotRunnable when this system cannot run the file, PmsiError when the path is not an exported file, cannot be
     read, or its runtime is not installed.
     """
     from pmsi_export.quiet import silenced
+    from pmsi_export.runner import all_classes
 
     known = format_of(path)
     if not path.exists():
         raise PmsiError(f"model {path} does not exist")
     require(known, known.run_needs)
+    contract = None
     if verify:
         from pmsi_export.contract import read_contract
 
-        read_contract(path)
+        contract = read_contract(path)
     try:
         with silenced():
-            return format_module(known).load(path, threads)
+            runner = format_module(known).load(path, threads)
     except PmsiError:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise PmsiError(f"{path} cannot be read as a {known.name} model: {reason}") from None
+    return all_classes(runner, contract) if contract else runner
 
 
 def format_module(known: Format) -> FormatModule:

@@ -1,14 +1,17 @@
 """What every runtime looks like once a file is loaded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_mobile.errors import MeasurementError
+
+if TYPE_CHECKING:
+    from pmsi_export.contract import Contract
 
 Image = NDArray[np.uint8]
 """A resized and cropped RGB photo, [H, W, 3]."""
@@ -28,14 +31,37 @@ class Runner:
     """A loaded model. The two steps are apart so that a benchmark can time the second alone.
 
     prepare: image uint8 [H, W, 3] -> the runtime's own input (layout, type, container).
-    run: that input -> probabilities float32 [K].
+    run: that input -> probabilities float32 [K]; of a top-k file, the k largest and their classes.
     """
 
     prepare: Callable[[Image], Any]
-    run: Callable[[Any], Probabilities]
+    run: Callable[[Any], Any]
 
     def predict(self, image: Image) -> Probabilities:
-        return self.run(self.prepare(image))
+        """The probabilities of one image, where `run` gives them all."""
+        probabilities: Probabilities = self.run(self.prepare(image))
+        return probabilities
+
+
+def of_one_image(outputs: Sequence[NDArray[Any]]) -> Any:
+    """What a file gives for a batch of one: [1, K] -> [K]; of a top-k file's two outputs both, probabilities first."""
+    values = [output[0] for output in outputs]
+    return values[0] if len(values) == 1 else tuple(sorted(values, key=lambda value: value.dtype.kind != "f"))
+
+
+def all_classes(runner: Runner, contract: "Contract") -> Runner:
+    """A runner of a file with this contract that gives [K] probabilities: of a top-k file, whose `run` gives the k
+    largest and their classes, with zeros for the others."""
+    if not contract.output.top_k:
+        return runner
+
+    def run(native: Any) -> Probabilities:
+        largest, indices = runner.run(native)
+        probabilities = np.zeros(len(contract.classes), np.float32)
+        probabilities[indices] = largest
+        return probabilities
+
+    return Runner(runner.prepare, run)
 
 
 def nchw(image: Image) -> NDArray[np.float32]:

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pmsi_export.job import Exported, Job
+from pmsi_export.job import Exported, Job, Variant
 from pmsi_mobile.errors import PmsiError
 
 
@@ -29,9 +29,9 @@ def export_apart(job: Job) -> Exported | Failure:
     return _apart(_export, job, log=job.target.with_name(f"{job.target.name}.log"))
 
 
-def prepare_int8_apart(checkpoint: Path, photos: Sequence[Path], path: Path) -> Failure | None:
+def prepare_int8_apart(checkpoint: Path, variant: Variant, photos: Sequence[Path], path: Path) -> Failure | None:
     """`exporter.prepare_int8` in a new process."""
-    return _apart(_prepare_int8, checkpoint, photos, path, log=path.with_name(f"{path.name}.log"))
+    return _apart(_prepare_int8, checkpoint, variant, photos, path, log=path.with_name(f"{path.name}.log"))
 
 
 def _export(job: Job) -> Exported:
@@ -40,10 +40,10 @@ def _export(job: Job) -> Exported:
     return export(job)
 
 
-def _prepare_int8(checkpoint: Path, photos: Sequence[Path], path: Path) -> None:
+def _prepare_int8(checkpoint: Path, variant: Variant, photos: Sequence[Path], path: Path) -> None:
     from pmsi_export.exporter import prepare_int8
 
-    prepare_int8(checkpoint, photos, path)
+    prepare_int8(checkpoint, variant, photos, path)
 
 
 def _apart(work: Callable[..., Any], *arguments: Any, log: Path) -> Any:

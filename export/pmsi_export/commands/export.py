@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pmsi_export.job import Exported, Job, target_path
+from pmsi_export.job import Exported, Job, Variant, target_path
 from pmsi_export.registry import FORMATS, INT8_WEIGHTS, PRECISIONS, Format, get_format, refusal, require
 from pmsi_export.worker import Failure, export_apart, prepare_int8_apart
 from pmsi_mobile.cli import entry_point
@@ -19,7 +19,12 @@ CONVERTER_BYTES = 3 << 30
 
 
 def export(
-    checkpoint: Annotated[Path, typer.Argument(help="ckpt.pt of pmsi-train; with --info a file of pmsi-export.")],
+    checkpoints: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="CHECKPOINT", help="ckpt.pt of pmsi-train; with --info or --diagnose files of pmsi-export."
+        ),
+    ],
     formats: Annotated[
         list[str],
         typer.Option("--format", help=f"{', '.join(FORMATS)}, or all. May be given several times."),
@@ -32,6 +37,20 @@ def export(
         Path | None,
         typer.Option(
             help="Folder of photos for the int8 precisions [default: those that pmsi-train kept beside the checkpoint]."
+        ),
+    ] = None,
+    head: Annotated[
+        str,
+        typer.Option(help="mix: all classifiers together; concat: Eq. 7's classifier alone, which is less work."),
+    ] = "mix",
+    size: Annotated[
+        int | None,
+        typer.Option(help="Side of the input in pixels, a multiple of 32 [default: as in training]."),
+    ] = None,
+    top_k: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Give the K largest probabilities and their indices [default: all; MediaPipe needs all]."
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the files [default: beside the checkpoint].")] = None,
@@ -47,12 +66,24 @@ def export(
     ] = None,
     no_verify: Annotated[bool, typer.Option("--no-verify", help="Skip the parity gate; the contract says so.")] = False,
     info: Annotated[bool, typer.Option("--info", help="Only print the contract inside a file of pmsi-export.")] = False,
+    diagnosis: Annotated[
+        bool,
+        typer.Option("--diagnose", help="Only print what is in files or checkpoints: operators, where they run, work."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Convert CHECKPOINT and check each file against the training network."""
     import json
     import shlex
 
+    if diagnosis:
+        from pmsi_export.commands._diagnose import show_diagnosis
+
+        show_diagnosis(checkpoints, as_json)
+        return
+    if len(checkpoints) > 1:
+        raise PmsiError(f"one at a time: {checkpoints[1]} is one too many")
+    checkpoint = checkpoints[0]
     if info:
         from pmsi_export.commands._info import show
 
@@ -63,7 +94,8 @@ def export(
 
     if no_verify and data:
         raise PmsiError("--no-verify measures nothing: leave out --data")
-    chosen, refused = _choose(formats, precisions)
+    variant = _variant(head, size, top_k)
+    chosen, refused = _choose(formats, precisions, top_k)
     if not checkpoint.is_file():
         raise PmsiError(f"checkpoint {checkpoint} does not exist")
     calibrating: list[Path] = []
@@ -73,10 +105,18 @@ def export(
         needed = any(precision == "int8" for _, precision in chosen)
         calibrating = calibration_photos(calibration, checkpoint, needed)
     exact = all(precision == "fp32" for _, precision in chosen)
-    photos = None if no_verify or (exact and not data) else _evaluation_photos(data, checkpoint)
-    folder, stem = output or checkpoint.parent, name or checkpoint.stem
+    photos = None if no_verify or (exact and not data) else _evaluation_photos(data, checkpoint, variant)
+    folder, stem = output or checkpoint.parent, name or f"{checkpoint.stem}{variant}"
     jobs = [
-        Job(checkpoint, known.name, precision, target_path(folder, stem, known, precision), not no_verify, photos)
+        Job(
+            checkpoint,
+            known.name,
+            precision,
+            target_path(folder, stem, known, precision),
+            not no_verify,
+            photos,
+            variant=variant,
+        )
         for known, precision in chosen
     ]
     outcomes = _run(jobs, calibrating)
@@ -98,7 +138,15 @@ def export(
         raise MeasurementError(f"{len(failed)} of {len(jobs)} files failed: {', '.join(failed)}")
 
 
-def _choose(formats: list[str], precisions: list[str]) -> tuple[list[tuple[Format, str]], list[str]]:
+def _variant(head: str, size: int | None, top_k: int | None) -> Variant:
+    if head not in ("mix", "concat"):
+        raise PmsiError(f"unknown head '{head}': choose mix or concat")
+    if size is not None and (size < 32 or size % 32):
+        raise PmsiError(f"--size {size} is not a multiple of 32, the stride of the last stage")
+    return Variant(head, size, top_k)
+
+
+def _choose(formats: list[str], precisions: list[str], top_k: int | None) -> tuple[list[tuple[Format, str]], list[str]]:
     """The pairs of format and precision that are meant, and why others of `all` cannot be had.
 
     Raises PmsiError for an unknown name, a package that is not installed, and a pair that was asked for by name and
@@ -110,8 +158,9 @@ def _choose(formats: list[str], precisions: list[str]) -> tuple[list[tuple[Forma
     known = [get_format(name) for name in dict.fromkeys(FORMATS if "all" in formats else formats)]
     wanted = PRECISIONS if "all" in precisions else tuple(dict.fromkeys(precisions))
     pairs = [(each, precision) for each in known for precision in wanted]
-    refused = [reason for each, precision in pairs if (reason := refusal(each, precision))]
-    chosen = [(each, precision) for each, precision in pairs if not refusal(each, precision)]
+    reasons = {(each.name, precision): refusal(each, precision, top_k) for each, precision in pairs}
+    refused = list(dict.fromkeys(reason for reason in reasons.values() if reason))
+    chosen = [(each, precision) for each, precision in pairs if not reasons[each.name, precision]]
     if refused and (not chosen or "all" not in (*formats, *precisions)):
         raise PmsiError(refused[0])
     for each, _ in chosen:
@@ -119,12 +168,12 @@ def _choose(formats: list[str], precisions: list[str]) -> tuple[list[tuple[Forma
     return chosen, refused
 
 
-def _evaluation_photos(folder: Path | None, checkpoint: Path) -> "EvaluationPhotos | None":
+def _evaluation_photos(folder: Path | None, checkpoint: Path, variant: Variant) -> "EvaluationPhotos | None":
     from pmsi_export.photos import evaluation_photos
     from pmsi_mobile.progress import progress
 
     with progress("training network") as report:
-        photos, notes = evaluation_photos(folder, checkpoint, report)
+        photos, notes = evaluation_photos(folder, checkpoint, variant, report)
     for note in notes:
         typer.echo(f"note: {note}", err=True)
     return photos
@@ -146,7 +195,9 @@ def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported |
         prepared = Path(scratch) / "quantised.pt"
         # Submitted first, so that the int8 jobs, which wait for it, cannot keep it from running.
         preparation = (
-            pool.submit(prepare_int8_apart, jobs[0].checkpoint, calibration, prepared) if calibration else None
+            pool.submit(prepare_int8_apart, jobs[0].checkpoint, jobs[0].variant, calibration, prepared)
+            if calibration
+            else None
         )
 
         def work(job: Job) -> Exported | Failure:

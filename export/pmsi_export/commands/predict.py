@@ -60,9 +60,10 @@ def _open(model: Path) -> "tuple[Runner, tuple[str, ...], Preprocessing]":
         return reference_runner(checkpoint), checkpoint.classes, checkpoint.config.preprocessing
     from pmsi_export.contract import read_contract
     from pmsi_export.registry import load_file
+    from pmsi_export.runner import all_classes
 
     contract = read_contract(model)
-    runner = load_file(model, verify=False)
+    runner = all_classes(load_file(model, verify=False), contract)
     return runner, contract.classes, contract.preprocessing.for_network()
 
 
@@ -80,7 +81,12 @@ def _predict(
     best = (-probabilities).argsort(kind="stable")[:top]
     return {
         "photo": str(path),
-        "top": [{"class": classes[index], "probability": float(probabilities[index])} for index in best],
+        # A top-k file knows nothing of the others, which are zero here.
+        "top": [
+            {"class": classes[index], "probability": float(probabilities[index])}
+            for index in best
+            if probabilities[index] > 0
+        ],
     }
 
 

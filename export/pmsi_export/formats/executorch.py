@@ -1,6 +1,7 @@
 """ExecuTorch with the XNNPACK backend."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from pmsi_export.contract import Contract
 from pmsi_export.fold import MixGraph
-from pmsi_export.runner import Image, Probabilities, Runner, nchw
+from pmsi_export.runner import Image, Runner, nchw, of_one_image
 
 
 def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
@@ -38,8 +39,8 @@ def load(path: Path, threads: int = 1) -> Runner:
     def prepare(image: Image) -> Tensor:
         return torch.from_numpy(nchw(image))
 
-    def run(native: Tensor) -> Probabilities:
-        # The result lies in the method's own memory until the next call.
-        return method.execute([native])[0][0].numpy().copy()
+    def run(native: Tensor) -> Any:
+        # The results lie in the method's own memory until the next call.
+        return of_one_image([output.numpy().copy() for output in method.execute([native])])
 
     return Runner(prepare, run)

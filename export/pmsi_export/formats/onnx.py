@@ -1,13 +1,13 @@
 """ONNX in one file, for ONNX Runtime 1.14 (2023) and later."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_export.contract import Contract
-from pmsi_export.runner import Probabilities, Runner, nchw
+from pmsi_export.runner import Runner, nchw, of_one_image
 from pmsi_mobile import __version__
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def load(path: Path, threads: int = 1) -> Runner:
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
-    def run(native: np.ndarray) -> Probabilities:
-        return session.run(["probabilities"], {"image": native})[0][0]
+    def run(native: np.ndarray) -> Any:
+        return of_one_image(session.run(None, {"image": native}))
 
     return Runner(nchw, run)
 
@@ -59,7 +59,7 @@ def _float_model(graph: "MixGraph", contract: Contract) -> "ModelProto":
         dynamo=True,
         opset_version=OPSET,
         input_names=[contract.input.name],
-        output_names=[contract.output.name],
+        output_names=[contract.output.name, *(["indices"] if contract.output.top_k else [])],
         # Weights in the file itself, not in a second one beside it.
         external_data=False,
     )

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_export.contract import Contract
-from pmsi_export.runner import Probabilities, Runner, nhwc
+from pmsi_export.runner import Runner, nhwc, of_one_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,12 +32,12 @@ def load(path: Path, threads: int = 1) -> Runner:
     interpreter = Interpreter(model_path=str(path), num_threads=threads)
     interpreter.allocate_tensors()
     image = interpreter.get_input_details()[0]["index"]
-    probabilities = interpreter.get_output_details()[0]["index"]
+    outputs = [output["index"] for output in interpreter.get_output_details()]
 
-    def run(native: np.ndarray) -> Probabilities:
+    def run(native: np.ndarray) -> Any:
         interpreter.set_tensor(image, native)
         interpreter.invoke()
-        return interpreter.get_tensor(probabilities)[0]
+        return of_one_image([interpreter.get_tensor(output) for output in outputs])
 
     return Runner(nhwc, run)
 

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from torch.nn import functional as F
 
 from pmsi_export.contract import Contract
 from pmsi_export.fold import MixGraph
-from pmsi_export.runner import Image, Probabilities, Runner, nchw
+from pmsi_export.runner import Image, Runner, nchw, of_one_image
 
 
 def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
@@ -40,8 +41,9 @@ def load(path: Path, threads: int = 1) -> Runner:
         return torch.from_numpy(nchw(image))
 
     @torch.inference_mode()
-    def run(native: Tensor) -> Probabilities:
-        return module(native)[0].numpy()
+    def run(native: Tensor) -> Any:
+        outputs = module(native)
+        return of_one_image([output.numpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,))])
 
     return Runner(prepare, run)
 
