@@ -69,7 +69,7 @@ def export(job: Job) -> Exported:
 
 def prepare_int8(checkpoint: Path, variant: Variant, photos: Sequence[Path], path: Path) -> None:
     """Round and correct the folded graph's weights on calibration photos, once for all int8 formats; to `path`."""
-    from pmsi_export.quantise import quantise  # type: ignore[import-untyped]
+    from pmsi_export.quantise import quantise
 
     loaded = load_variant(checkpoint, variant)
     graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix, variant.head)

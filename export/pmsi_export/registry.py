@@ -99,6 +99,7 @@ FORMATS: Mapping[str, Format] = {
             precisions={
                 "fp32": "TensorFlow Lite 2.6",
                 "fp16": "TensorFlow Lite 2.6",
+                "int8": "TensorFlow Lite 2.17, LiteRT",
                 "int8-dynamic": "TensorFlow Lite 2.17, LiteRT",
             },
             refused=_WEIGHTS_ONLY,
@@ -113,7 +114,7 @@ FORMATS: Mapping[str, Format] = {
             module="pmsi_export.formats.onnx",
             container="pmsi_export.onnx_metadata",
             extra="onnx",
-            precisions={"fp32": _ONNX, "fp16": _ONNX, "int8-dynamic": _ONNX},
+            precisions={"fp32": _ONNX, "fp16": _ONNX, "int8": _ONNX, "int8-dynamic": _ONNX},
             refused=_WEIGHTS_ONLY,
             layout="NCHW",
             convert_needs=("onnx", "onnxscript", "onnxsim"),
@@ -166,7 +167,7 @@ FORMATS: Mapping[str, Format] = {
             module="pmsi_export.formats.executorch",
             container="pmsi_export.archive",
             extra="executorch",
-            precisions={"fp32": "ExecuTorch 1.0"},
+            precisions={"fp32": "ExecuTorch 1.0", "int8": "ExecuTorch 1.0"},
             refused={
                 "fp16": "XNNPACK computes it in 16-bit arithmetic, which misses the gate on MobileNetV2 (0.12 against "
                 "0.02), and the file is hardly smaller; use --precision int8",

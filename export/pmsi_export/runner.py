@@ -64,11 +64,11 @@ def all_classes(runner: Runner, contract: "Contract") -> Runner:
     return Runner(runner.prepare, run)
 
 
-def nchw(image: Image) -> NDArray[np.float32]:
-    """uint8 [H, W, 3] -> float32 [1, 3, H, W], values unchanged."""
-    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=np.float32)
+def nchw(image: Image, dtype: type[np.generic] = np.float32) -> NDArray[Any]:
+    """uint8 [H, W, 3] -> [1, 3, H, W], values unchanged."""
+    return np.ascontiguousarray(image.transpose(2, 0, 1)[None], dtype=dtype)
 
 
-def nhwc(image: Image) -> NDArray[np.float32]:
-    """uint8 [H, W, 3] -> float32 [1, H, W, 3], values unchanged."""
-    return np.ascontiguousarray(image[None], dtype=np.float32)
+def nhwc(image: Image, dtype: type[np.generic] = np.float32) -> NDArray[Any]:
+    """uint8 [H, W, 3] -> [1, H, W, 3], values unchanged."""
+    return np.ascontiguousarray(image[None], dtype=dtype)

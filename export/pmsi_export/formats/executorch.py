@@ -6,11 +6,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from pmsi_export.contract import Contract
 from pmsi_export.fold import MixGraph
+from pmsi_export.formats._executorch_int8 import to_int8
 from pmsi_export.runner import Image, Runner, nchw, of_one_image
+
+_UINT8 = 0
+"""As ExecuTorch numbers the types of tensors."""
 
 
 def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
@@ -20,7 +24,12 @@ def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArra
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    exported = torch.export.export(graph, (torch.zeros(contract.input.shape),))
+    module: nn.Module = graph
+    if contract.precision == "int8":
+        assert calibration is not None
+        module = to_int8(graph, calibration)
+    example = torch.zeros(contract.input.shape, dtype=getattr(torch, contract.input.dtype))
+    exported = torch.export.export(module, (example,))
     # ELU is not among the partitioner's own choices, though XNNPACK has it.
     partitioner = XnnpackPartitioner([*ALL_PARTITIONER_CONFIGS, EluConfig])
     lowered = to_edge_transform_and_lower(exported, partitioner=[partitioner])
@@ -36,8 +45,10 @@ def load(path: Path, threads: int = 1) -> Runner:
     program = Runtime.get().load_program(path)
     method = program.load_method("forward")
 
+    takes_bytes = method.metadata.input_tensor_meta(0).dtype() == _UINT8
+
     def prepare(image: Image) -> Tensor:
-        return torch.from_numpy(nchw(image))
+        return torch.from_numpy(nchw(image, np.uint8 if takes_bytes else np.float32))
 
     def run(native: Tensor) -> Any:
         # The results lie in the method's own memory until the next call.

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_export.contract import Contract
-from pmsi_export.runner import Runner, nchw, of_one_image
+from pmsi_export.formats._onnx_int8 import to_int8
+from pmsi_export.runner import Image, Runner, nchw, of_one_image
 from pmsi_mobile import __version__
 
 if TYPE_CHECKING:
@@ -28,6 +29,9 @@ def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDAr
     model = _float_model(graph, contract)
     if contract.precision == "fp16":
         _halve_weights(model)
+    elif contract.precision == "int8":
+        assert calibration is not None
+        model = to_int8(model, calibration)
     onnx.save(model, str(path))
     if contract.precision == "int8-dynamic":
         _quantise_dynamically(path)
@@ -42,11 +46,15 @@ def load(path: Path, threads: int = 1) -> Runner:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    dtype = np.uint8 if session.get_inputs()[0].type == "tensor(uint8)" else np.float32
+
+    def prepare(image: Image) -> np.ndarray:
+        return nchw(image, dtype)
 
     def run(native: np.ndarray) -> Any:
         return of_one_image(session.run(None, {"image": native}))
 
-    return Runner(nchw, run)
+    return Runner(prepare, run)
 
 
 def _float_model(graph: "MixGraph", contract: Contract) -> "ModelProto":

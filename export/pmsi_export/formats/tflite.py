@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_export.contract import Contract
-from pmsi_export.runner import Runner, nhwc, of_one_image
+from pmsi_export.formats._tflite_int8 import to_int8
+from pmsi_export.runner import Image, Runner, nhwc, of_one_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,9 @@ def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDAr
         _halve_weights(path)
     elif contract.precision == "int8-dynamic":
         _quantise_dynamically(path)
+    elif contract.precision == "int8":
+        assert calibration is not None
+        path.write_bytes(to_int8(path.read_bytes(), calibration))
     _add_metadata(path, contract)
 
 
@@ -31,15 +35,18 @@ def load(path: Path, threads: int = 1) -> Runner:
 
     interpreter = Interpreter(model_path=str(path), num_threads=threads)
     interpreter.allocate_tensors()
-    image = interpreter.get_input_details()[0]["index"]
+    image = interpreter.get_input_details()[0]
     outputs = [output["index"] for output in interpreter.get_output_details()]
 
+    def prepare(photo: Image) -> np.ndarray:
+        return nhwc(photo, image["dtype"])
+
     def run(native: np.ndarray) -> Any:
-        interpreter.set_tensor(image, native)
+        interpreter.set_tensor(image["index"], native)
         interpreter.invoke()
         return of_one_image([interpreter.get_tensor(output) for output in outputs])
 
-    return Runner(nhwc, run)
+    return Runner(prepare, run)
 
 
 def _write_float(graph: "MixGraph", contract: Contract, path: Path) -> None:
