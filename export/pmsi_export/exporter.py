@@ -1,8 +1,5 @@
 """One checkpoint to one format: fold, convert, check, put in place with its contract."""
 
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -33,6 +30,7 @@ from pmsi_export.photos import EvaluationPhotos
 from pmsi_export.preprocess import load_image, load_images
 from pmsi_export.registry import Format, container, format_module, load_file, require
 from pmsi_export.runner import NotRunnable, Runner, all_classes
+from pmsi_export.staging import put_in_place, set_aside, staging
 from pmsi_export.variant import load_variant
 from pmsi_mobile.checkpoint import Checkpoint
 from pmsi_mobile.data.resizes import RESIZES, Resize
@@ -53,9 +51,8 @@ def export(job: Job) -> Exported:
     graph, calibration = _graph(loaded, job)
     unmeasured = not_measured(job.precision, "not yet" if job.verify else "--no-verify")
     contract = describe(loaded, sha256(job.checkpoint), known, unmeasured, job.precision, job.variant)
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".pmsi-export-", dir=job.target.parent) as staging:
-        staged = Path(staging) / job.target.name
+    with staging(job.target.parent) as folder:
+        staged = folder / job.target.name
         start = time.perf_counter()
         module.convert(graph, contract, staged, calibration)
         seconds = time.perf_counter() - start
@@ -175,18 +172,14 @@ def _resize_accuracy(
 
 
 def _put_in_place(staged: Path, target: Path, contract: Contract) -> Path:
-    failed = contract.parity.status == "failed"
-    for stale in (target, rejected_path(target)):
-        _remove(stale)
-        sidecar_path(stale).unlink(missing_ok=True)
-    final = rejected_path(target) if failed else target
-    os.replace(staged, final)
-    write_sidecar(contract, final)
+    """Never half a file under a final name, nor one beside another's contract: for a moment there is none beside it."""
+    final, other = target, rejected_path(target)
+    if contract.parity.status == "failed":
+        final, other = other, final
+    sidecar = write_sidecar(contract, staged)
+    set_aside(sidecar_path(final), staged.parent)
+    put_in_place(staged, final)
+    put_in_place(sidecar, sidecar_path(final))
+    for stale in (sidecar_path(other), other):
+        set_aside(stale, staged.parent)
     return final
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
