@@ -22,14 +22,22 @@ def staging(folder: Path) -> Iterator[Path]:
     A process holds a lock on its folder, which ends with the process however that ends: no guess by age or number.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.glob(f"{PREFIX}*"):
-        _remove_abandoned(path)
+    remove_abandoned(folder)
     path, lock = _create(folder)
     try:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
         _unlock(lock)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove the folders of `staging` in `folder` whose processes are dead."""
+    for path in folder.glob(f"{PREFIX}*"):
+        lock = _lock(path, wait=False)
+        if lock is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            _unlock(lock)
 
 
 def put_in_place(staged: Path, target: Path) -> None:
@@ -59,13 +67,6 @@ def _create(folder: Path) -> tuple[Path, int | None]:
         # Before it was locked another process may have taken it for abandoned.
         if path.exists():
             return path, lock
-        _unlock(lock)
-
-
-def _remove_abandoned(path: Path) -> None:
-    lock = _lock(path, wait=False)
-    if lock is not None:
-        shutil.rmtree(path, ignore_errors=True)
         _unlock(lock)
 
 

@@ -1,17 +1,23 @@
 """An export in a process of its own: a converter that crashes, or that quarrels with another, takes nothing with it."""
 
 import os
+import shutil
 import signal
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from pmsi_export.job import Exported, Job, Variant
+from pmsi_export.quiet import silenced
+from pmsi_export.staging import remove_abandoned
 from pmsi_mobile.errors import PmsiError
+
+FULL_DISK = 1 << 20
+"""A disk with fewer free bytes is called full."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,19 @@ def export_apart(job: Job) -> Exported | Failure:
 def prepare_int8_apart(checkpoint: Path, variant: Variant, photos: Sequence[Path], path: Path) -> Failure | None:
     """`exporter.prepare_int8` in a new process."""
     return _apart(_prepare_int8, checkpoint, variant, photos, path, log=path.with_name(f"{path.name}.log"))
+
+
+def silence_tracker() -> None:
+    """To be called before the first process, while there is one thread."""
+    # Python's tracker of semaphores would report those of converters that died on stderr, after our last line.
+    with silenced():
+        resource_tracker.ensure_running()
+
+
+def stop_all() -> None:
+    """End all processes that are at work."""
+    for process in active_children():
+        process.terminate()
 
 
 def _export(job: Job) -> Exported:
@@ -59,7 +78,8 @@ def _apart(work: Callable[..., Any], *arguments: Any, log: Path) -> Any:
         outcome = receiver.recv()
     except EOFError:
         process.join()
-        outcome = Failure(f"the converter {_how_it_ended(process.exitcode)}; its output is in {log}")
+        outcome = Failure(f"the converter {_how_it_ended(process.exitcode, log)}; its output is in {log}")
+        remove_abandoned(log.parent)
     else:
         process.join()
     if not isinstance(outcome, Failure):
@@ -69,7 +89,7 @@ def _apart(work: Callable[..., Any], *arguments: Any, log: Path) -> Any:
 
 def _answer(work: Callable[..., Any], arguments: tuple[Any, ...], log: Path, sender: Connection) -> None:
     # The file descriptors, for converters write from C++ too; before the heavy imports, for those greet.
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     try:
@@ -77,13 +97,20 @@ def _answer(work: Callable[..., Any], arguments: tuple[Any, ...], log: Path, sen
     except PmsiError as error:
         sender.send(Failure(str(error)))
     except Exception as error:
-        traceback.print_exc()
         what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         sender.send(Failure(f"{what}; the converter's output is in {log}"))
+        # Last: it fails where the disk is full.
+        traceback.print_exc()
 
 
-def _how_it_ended(code: int | None) -> str:
+def _how_it_ended(code: int | None, log: Path) -> str:
+    """With the likely reason: a converter in C++ aborts, and a full disk has no room for its last words."""
+    if shutil.disk_usage(log.parent).free < FULL_DISK:
+        why = f" (no space left on the disk of {log.parent}: make room)"
+    elif code == -signal.SIGKILL:
+        why = " (out of memory?)"
+    else:
+        why = ""
     if code is None or code >= 0:
-        return f"ended with status {code}"
-    name = signal.Signals(-code).name
-    return f"was killed by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
+        return f"ended with status {code}{why}"
+    return f"was killed by {signal.Signals(-code).name}{why}"

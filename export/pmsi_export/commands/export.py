@@ -7,7 +7,7 @@ import typer
 
 from pmsi_export.job import Exported, Job, Variant, target_path
 from pmsi_export.registry import FORMATS, INT8_WEIGHTS, PRECISIONS, Format, get_format, refusal, require
-from pmsi_export.worker import Failure, export_apart, prepare_int8_apart
+from pmsi_export.worker import Failure, export_apart, prepare_int8_apart, silence_tracker, stop_all
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
@@ -187,6 +187,7 @@ def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported |
 
     from pmsi_mobile.progress import progress
 
+    silence_tracker()
     with (
         tempfile.TemporaryDirectory(prefix="pmsi-export-") as scratch,
         ThreadPoolExecutor(_side_by_side()) as pool,
@@ -201,15 +202,21 @@ def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported |
         )
 
         def work(job: Job) -> Exported | Failure:
-            if job.precision != "int8" or preparation is None:
+            if job.precision not in INT8_WEIGHTS or preparation is None:
                 return export_apart(job)
             return preparation.result() or export_apart(replace(job, quantised=prepared))
 
         # Those that wait for the preparation come last.
         order = sorted(range(len(jobs)), key=lambda index: jobs[index].precision in INT8_WEIGHTS)
         futures = {index: pool.submit(work, jobs[index]) for index in order}
-        for done, _ in enumerate(as_completed(futures.values()), start=1):
-            report(done, len(jobs))
+        try:
+            for done, _ in enumerate(as_completed(futures.values()), start=1):
+                report(done, len(jobs))
+        except BaseException:
+            # Interrupted: what has not begun does not begin, what has stops.
+            pool.shutdown(wait=False, cancel_futures=True)
+            stop_all()
+            raise
     return [(job, futures[index].result()) for index, job in enumerate(jobs)]
 
 
