@@ -52,6 +52,11 @@ class OutputSpec(_Part):
     dtype: Literal["float32"] = "float32"
     top_k: int | None = None
 
+    @property
+    def meaning(self) -> str:
+        """What the numbers are, in a few words."""
+        return f"the {self.top_k} largest, falling; 'indices': their classes" if self.top_k else "sum to 1"
+
 
 class PreprocessingSpec(_Part):
     """From a photo to the input. `mean` and `std` (pixels in 0..1) are already in the graph: for information."""
@@ -156,7 +161,7 @@ class Contract(_Part):
         return (
             f"Input '{self.input.name}': RGB pixels 0..255 of a photo, {self.preprocessing.resize_rule} "
             f"({resize} x {resize}), {self.preprocessing.crop_rule} ({crop} x {crop}). "
-            f"Output '{self.output.name}': one for each class, they sum to 1."
+            f"Output '{self.output.name}': {self.output.meaning}."
         )
 
 

@@ -99,7 +99,7 @@ FORMATS: Mapping[str, Format] = {
             precisions={
                 "fp32": "TensorFlow Lite 2.6",
                 "fp16": "TensorFlow Lite 2.6",
-                "int8": "TensorFlow Lite 2.17, LiteRT",
+                "int8": "TensorFlow Lite 2.14",
                 "int8-dynamic": "TensorFlow Lite 2.17, LiteRT",
             },
             refused=_WEIGHTS_ONLY,

@@ -23,7 +23,8 @@ ai-edge-quantizer leaves the number of the float graph, with which such a runtim
 seen with 2.6 (int8) and 2.15 (int8-dynamic). Version 12 came with 2.17; 2.12 does not know version 10, 2.14 does.
 """
 RGB = 1
-IMAGE_PROPERTIES, NORMALIZATION_OPTIONS, TENSOR_AXIS_LABELS = 2, 1, 2
+IMAGE_PROPERTIES, NORMALIZATION_OPTIONS = 2, 1
+TENSOR_AXIS_LABELS, TENSOR_VALUE_LABELS = 2, 3
 
 
 def with_metadata(model: bytes, contract: Contract) -> bytes:
@@ -43,9 +44,11 @@ def with_metadata(model: bytes, contract: Contract) -> bytes:
         for code in tree.operatorCodes:
             if code.builtinCode == schema.BuiltinOperator.FULLY_CONNECTED:
                 code.version = version
+    names = {output.tensorIndex: output.name.decode() for output in tree.signatureDefs[0].outputs}
+    outputs = [names[index] for index in tree.subgraphs[0].outputs]
     oldest = re.search(r"\d+(\.\d+)+", contract.minimum_runtime)
     added = {
-        b"TFLITE_METADATA": _model_metadata(contract),
+        b"TFLITE_METADATA": _model_metadata(contract, outputs),
         b"min_runtime_version": oldest.group().encode().ljust(ALIGNMENT, b"\0") if oldest else b"",
     }
     tree.metadata = [entry for entry in tree.metadata or [] if entry.name not in added]
@@ -66,7 +69,7 @@ class _AlignedBuilder(Builder):
         return super().CreateNumpyVector(x)
 
 
-def _model_metadata(contract: Contract) -> bytes:
+def _model_metadata(contract: Contract, outputs: Sequence[str]) -> bytes:
     builder = Builder()
     text = builder.CreateString
     # Raw pixels: normalisation is in the graph.
@@ -82,9 +85,15 @@ def _model_metadata(contract: Contract) -> bytes:
             4: _vector(builder, [normalisation]),
         },
     )
-    labels = _table(builder, {0: text(LABELS), 1: text("class names, one a line")}, {2: TENSOR_AXIS_LABELS})
-    probabilities = _table(builder, {0: text(contract.output.name), 1: text("sum to 1"), 6: _vector(builder, [labels])})
-    subgraph = _table(builder, {2: _vector(builder, [image]), 3: _vector(builder, [probabilities])})
+    described = []
+    for name in outputs:
+        fields = {0: text(name), 1: text(contract.output.meaning)}
+        if not contract.output.top_k or name == "indices":
+            kind = TENSOR_VALUE_LABELS if contract.output.top_k else TENSOR_AXIS_LABELS
+            labels = _table(builder, {0: text(LABELS), 1: text("class names, one a line")}, {2: kind})
+            fields[6] = _vector(builder, [labels])
+        described.append(_table(builder, fields))
+    subgraph = _table(builder, {2: _vector(builder, [image]), 3: _vector(builder, described)})
     attached = _table(builder, {0: text(CONTRACT), 1: text("the artifact contract of pmsi-mobile, JSON")})
     model = _table(
         builder,

@@ -181,7 +181,7 @@ def test_reading_a_contract_imports_no_framework(model):
 
 
 def test_info_prints_the_contract_of_a_file(model, name, capsys):
-    export(model, info=True)
+    export([model], info=True)
     lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
     assert lines["file"] == f"{model}, {name}, 0.0 MB"
     assert lines["model"] == "rmg-pmsi mobilenet_v2, 2 classes, fp32"
@@ -192,10 +192,10 @@ def test_info_prints_the_contract_of_a_file(model, name, capsys):
 
 
 def test_info_as_json_is_the_contract(model, capsys):
-    export(model, info=True, as_json=True)
+    export([model], info=True, as_json=True)
     assert Contract.model_validate_json(capsys.readouterr().out) == read_contract(model)
 
 
 def test_info_of_something_else_is_an_error():
     with pytest.raises(PmsiError, match="is not an exported model"):
-        export(Path("ckpt.pt"), info=True)
+        export([Path("ckpt.pt")], info=True)

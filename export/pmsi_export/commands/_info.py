@@ -37,7 +37,7 @@ def _lines(model: Path, contract: "Contract") -> Iterator[tuple[str, str]]:
     yield "oldest runtime", contract.minimum_runtime
     low, high = image.value_range
     yield "input", f"{image.name}: {image.dtype} {image.layout} {list(image.shape)}, {image.colour} {low:g}..{high:g}"
-    yield "output", f"{probabilities.name}: {probabilities.dtype} {list(probabilities.shape)}, sum to 1"
+    yield "output", f"{probabilities.name}: {probabilities.dtype} {list(probabilities.shape)}, {probabilities.meaning}"
     yield "preprocessing", f"{given.resize_rule}; {given.crop_rule} (resize {given.resize}, crop {given.crop})"
     yield "classes", _shortened(contract.classes)
     yield from _parity_lines(contract.parity)
