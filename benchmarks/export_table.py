@@ -45,7 +45,7 @@ def export_table(
     """Print the table of all files in FOLDER in Markdown, rejected ones too."""
     files = [path for known in FORMATS.values() for path in sorted(folder.glob(f"*{known.suffix}"))]
     if not files:
-        raise PmsiError(f"folder {folder} has no exported model in it: pmsi-export --output {folder} ckpt.pt makes them")
+        raise PmsiError(f"folder {folder} has no exported model in it: make some with pmsi-export --output {folder}")
     machine = machine_record()
     contracts = {file: read_contract(file) for file in files}
     jobs = [Job(file, contract.input.shape[2]) for file, contract in contracts.items()]

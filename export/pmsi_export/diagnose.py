@@ -16,6 +16,8 @@ from pmsi_mobile.files import size_bytes
 if TYPE_CHECKING:
     from torch import nn
 
+    from pmsi_export.quantise import LayerLoss
+
 
 @dataclass(frozen=True)
 class Operator:
@@ -83,6 +85,19 @@ def diagnose_checkpoint(path: Path) -> Diagnosis:
         macs=macs,
         parameters=parameters,
     )
+
+
+def diagnose_int8(path: Path, photos: Sequence[Path]) -> "list[LayerLoss]":
+    """What int8 costs at each layer of a checkpoint's graph, on calibration photos. Raises PmsiError."""
+    from pmsi_export import quantise
+    from pmsi_export.fold import fold
+    from pmsi_export.preprocess import load_images
+    from pmsi_mobile.checkpoint import load_checkpoint
+
+    checkpoint = load_checkpoint(path)
+    config = checkpoint.config
+    graph = fold(checkpoint.network(), config.preprocessing, config.model.mix)
+    return quantise.diagnose(graph, load_images(photos, config.preprocessing))
 
 
 def work(graph: "nn.Module", side: int) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """One checkpoint to one format: fold, convert, check, put in place with its contract."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -27,13 +27,14 @@ from pmsi_export.half import round_to_half
 from pmsi_export.job import Exported, Job, Variant
 from pmsi_export.parity import agreement, judge, not_measured
 from pmsi_export.photos import EvaluationPhotos
-from pmsi_export.preprocess import load_image, load_images
+from pmsi_export.preprocess import load_images, load_resized
 from pmsi_export.registry import Format, container, format_module, load_file, require
-from pmsi_export.runner import NotRunnable, Runner, all_classes
+from pmsi_export.runner import Image, NotRunnable, Runner, all_classes
 from pmsi_export.staging import put_in_place, set_aside, staging
 from pmsi_export.variant import load_variant
 from pmsi_mobile.checkpoint import Checkpoint
-from pmsi_mobile.data.resizes import RESIZES, Resize
+from pmsi_mobile.config import Preprocessing
+from pmsi_mobile.data.resizes import RESIZES
 from pmsi_mobile.files import sha256, size_bytes
 from pmsi_mobile.provenance import versions
 
@@ -145,30 +146,30 @@ def _measure(
     compare = partial(agreement, runner, top_k=contract.output.top_k is not None)
     golden = checkpoint.golden
     on_golden = compare(golden.images.permute(0, 2, 3, 1).contiguous().numpy(), golden.probabilities.numpy())
-    on_photos = None
-    if photos := job.photos:
-        decoded = (load_image(path, checkpoint.config.preprocessing) for path in photos.paths)
-        on_photos = compare(decoded, photos.reference, photos.labels)
-    measured: dict[str, Parity | ResizeAccuracy | None] = {
-        "parity": judge(job.precision, on_golden, on_photos, runtime=job.known.runtime_here)
-    }
-    if job.photos and on_photos:
-        measured["resizes"] = _resize_accuracy(runner, checkpoint, job.photos, on_photos)
-    return measured
+    on_photos = resizes = None
+    if job.photos:
+        on_photos, resizes = _measure_photos(runner, compare, checkpoint.config.preprocessing, job.photos)
+    parity = judge(job.precision, on_golden, on_photos, runtime=job.known.runtime_here)
+    return {"parity": parity, "resizes": resizes}
 
 
-def _resize_accuracy(
-    runner: Runner, checkpoint: Checkpoint, photos: EvaluationPhotos, measured: Agreement
-) -> ResizeAccuracy:
-    def top1(resize: Resize) -> float:
-        correct = [
-            runner.predict(load_image(path, checkpoint.config.preprocessing, resize)).argmax() == label
-            for path, label in zip(photos.paths, photos.labels, strict=True)
-        ]
-        return float(np.mean(correct))
+def _measure_photos(
+    runner: Runner, compare: Callable[..., Agreement], preprocessing: Preprocessing, photos: EvaluationPhotos
+) -> tuple[Agreement, ResizeAccuracy]:
+    """The agreement on the photos as the contract resizes them, and the accuracy under the other resizes."""
+    others = [resize for resize in RESIZES if resize != "antialias"]
+    correct = dict.fromkeys(others, 0)
 
-    others = {resize: top1(resize) for resize in RESIZES if resize != "antialias"}
-    return ResizeAccuracy.model_validate({"photos": measured.images, "antialias": measured.top1, **others})
+    def as_the_contract_says() -> Iterator[Image]:
+        for path, label in zip(photos.paths, photos.labels, strict=True):
+            resized = load_resized(path, preprocessing)
+            for resize in others:
+                correct[resize] += int(runner.predict(resized[resize]).argmax()) == label
+            yield resized["antialias"]
+
+    measured = compare(as_the_contract_says(), photos.reference, photos.labels)
+    shares = {resize: right / measured.images for resize, right in correct.items()}
+    return measured, ResizeAccuracy.model_validate({"photos": measured.images, "antialias": measured.top1, **shares})
 
 
 def _put_in_place(staged: Path, target: Path, contract: Contract) -> Path:

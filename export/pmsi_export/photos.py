@@ -26,7 +26,7 @@ class EvaluationPhotos:
     reference: NDArray[np.float32]
 
 
-def calibration_photos(folder: Path | None, checkpoint: Path, needed: bool) -> list[Path]:
+def calibration_photos(folder: Path | None, checkpoint: Path, *, needed: bool) -> list[Path]:
     """Photos of `folder`, or without one those that training kept beside the checkpoint; at most PHOTOS.
 
     Raises PmsiError when there are none but they are needed.

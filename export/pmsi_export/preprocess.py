@@ -5,19 +5,30 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from pmsi_export.runner import Image
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.images import load_rgb
-from pmsi_mobile.data.resizes import Resize
+from pmsi_mobile.data.resizes import RESIZES, Resize
 from pmsi_mobile.data.transforms import eval_transform
 
 
-def load_image(path: Path, preprocessing: Preprocessing, resize: Resize = "antialias") -> Image:
+def load_image(path: Path, preprocessing: Preprocessing) -> Image:
     """Decode, stretch, centre crop -> uint8 [crop, crop, 3]. Raises UnreadableImage."""
-    return eval_transform(load_rgb(path), preprocessing, resize).permute(1, 2, 0).contiguous().numpy()
+    return _as_image(eval_transform(load_rgb(path), preprocessing))
+
+
+def load_resized(path: Path, preprocessing: Preprocessing) -> dict[Resize, Image]:
+    """The photo resized in each way, decoded once."""
+    photo = load_rgb(path)
+    return {resize: _as_image(eval_transform(photo, preprocessing, resize)) for resize in RESIZES}
 
 
 def load_images(paths: Iterable[Path], preprocessing: Preprocessing) -> NDArray[np.uint8]:
     """The same of several photos -> uint8 [N, crop, crop, 3]."""
     return np.stack([load_image(path, preprocessing) for path in paths])
+
+
+def _as_image(pixels: Tensor) -> Image:
+    return pixels.permute(1, 2, 0).contiguous().numpy()

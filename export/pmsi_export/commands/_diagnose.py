@@ -10,21 +10,39 @@ from pmsi_export.commands.predict import CHECKPOINT_SUFFIXES
 
 if TYPE_CHECKING:
     from pmsi_export.diagnose import Diagnosis
+    from pmsi_export.quantise import LayerLoss
 
 
-def show_diagnosis(paths: Sequence[Path], as_json: bool) -> None:
-    """Print the operators of exported files and checkpoints, where they run, and their work. Raises PmsiError."""
+def show_diagnosis(paths: Sequence[Path], int8: bool, calibration: Path | None, as_json: bool) -> None:
+    """Print the operators of exported files and checkpoints, where they run, and their work.
+
+    int8: of checkpoints also what int8 costs at each layer, on the photos of `calibration` or those of the run.
+    Raises PmsiError.
+    """
     import json
     from dataclasses import asdict
 
     from pmsi_export.diagnose import diagnose, diagnose_checkpoint
 
-    diagnoses = [diagnose_checkpoint(path) if path.suffix in CHECKPOINT_SUFFIXES else diagnose(path) for path in paths]
+    rows = []
+    for path in paths:
+        of_checkpoint = path.suffix in CHECKPOINT_SUFFIXES
+        diagnosis = diagnose_checkpoint(path) if of_checkpoint else diagnose(path)
+        losses = _int8_losses(path, calibration) if int8 and of_checkpoint else []
+        if as_json:
+            rows.append({**asdict(diagnosis), "int8": [loss._asdict() for loss in losses]})
+        else:
+            _print(diagnosis)
+            _print_losses(losses)
     if as_json:
-        typer.echo(json.dumps([asdict(diagnosis) for diagnosis in diagnoses]))
-        return
-    for diagnosis in diagnoses:
-        _print(diagnosis)
+        typer.echo(json.dumps(rows))
+
+
+def _int8_losses(checkpoint: Path, calibration: Path | None) -> "list[LayerLoss]":
+    from pmsi_export.diagnose import diagnose_int8
+    from pmsi_export.photos import calibration_photos
+
+    return diagnose_int8(checkpoint, calibration_photos(calibration, checkpoint, needed=True))
 
 
 def _print(diagnosis: "Diagnosis") -> None:
@@ -44,4 +62,21 @@ def _print(diagnosis: "Diagnosis") -> None:
         table.add_row(operator.name, str(operator.count), operator.runs_on)
     console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(f"{diagnosis.file}: {', '.join(facts)}")
+    console.print(table)
+
+
+def _print_losses(losses: "Sequence[LayerLoss]") -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    if not losses:
+        return
+    table = Table("layer", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.add_column("weights dB", justify="right")
+    table.add_column("outputs dB", justify="right")
+    for loss in losses:
+        table.add_row(loss.name, f"{loss.weight:.1f}", f"{loss.output:.1f}")
+    console = Console(markup=False, highlight=False, soft_wrap=True)
+    console.print("int8, signal-to-noise ratio of each layer in the order of execution (more is better):")
     console.print(table)

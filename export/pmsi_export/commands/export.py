@@ -68,7 +68,11 @@ def export(
     info: Annotated[bool, typer.Option("--info", help="Only print the contract inside a file of pmsi-export.")] = False,
     diagnosis: Annotated[
         bool,
-        typer.Option("--diagnose", help="Only print what is in files or checkpoints: operators, where they run, work."),
+        typer.Option(
+            "--diagnose",
+            help="Only print what is in files or checkpoints: operators, where they run, work; "
+            "with --precision int8 what each layer of a checkpoint loses.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
@@ -79,7 +83,7 @@ def export(
     if diagnosis:
         from pmsi_export.commands._diagnose import show_diagnosis
 
-        show_diagnosis(checkpoints, as_json)
+        show_diagnosis(checkpoints, "int8" in precisions, calibration, as_json)
         return
     if len(checkpoints) > 1:
         raise PmsiError(f"one at a time: {checkpoints[1]} is one too many")
@@ -103,7 +107,7 @@ def export(
         from pmsi_export.photos import calibration_photos
 
         needed = any(precision == "int8" for _, precision in chosen)
-        calibrating = calibration_photos(calibration, checkpoint, needed)
+        calibrating = calibration_photos(calibration, checkpoint, needed=needed)
     exact = all(precision == "fp32" for _, precision in chosen)
     photos = None if no_verify or (exact and not data) else _evaluation_photos(data, checkpoint, variant)
     folder, stem = output or checkpoint.parent, name or f"{checkpoint.stem}{variant}"
