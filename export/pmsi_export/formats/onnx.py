@@ -61,8 +61,10 @@ def _float_model(graph: "MixGraph", contract: Contract) -> "ModelProto":
     import onnxsim
     import torch
 
+    from pmsi_export.pieces import in_pieces
+
     program = torch.onnx.export(
-        graph,
+        in_pieces(graph, contract),
         (torch.zeros(contract.input.shape),),
         dynamo=True,
         opset_version=OPSET,
