@@ -195,11 +195,10 @@ calibration photos."""
 def refusal(known: Format, precision: str, top_k: int | None = None) -> str | None:
     """Why a format has no such precision or cannot end in the top k, and what to do instead; None when it can."""
     if top_k and known.no_top_k:
-        return f"{known.name} cannot be written with --top-k: {known.no_top_k}"
+        return f"--top-k: {known.no_top_k}"
     if precision in known.precisions:
         return None
-    reason = known.refused.get(precision, f"choose from {', '.join(known.precisions)}")
-    return f"{known.name} cannot be written in {precision}: {reason}"
+    return f"{precision}: {known.refused[precision]}"
 
 
 def get_format(name: str) -> Format:

@@ -132,8 +132,8 @@ def export(
         typer.echo(json.dumps([row(job, outcome) for job, outcome in outcomes]))
     else:
         print_table(outcomes)
-        for reason in refused:
-            typer.echo(f"not written: {reason}")
+        for reason, names in refused.items():
+            typer.echo(f"not in {', '.join(names)}: {reason}")
         good = [str(job.target) for job, outcome in outcomes if not why_not(outcome)]
         if good:
             typer.echo(f"next: pmsi-bench {shlex.join(good)}")
@@ -150,8 +150,10 @@ def _variant(head: str, size: int | None, top_k: int | None) -> Variant:
     return Variant(head, size, top_k)
 
 
-def _choose(formats: list[str], precisions: list[str], top_k: int | None) -> tuple[list[tuple[Format, str]], list[str]]:
-    """The pairs of format and precision that are meant, and why others of `all` cannot be had.
+def _choose(
+    formats: list[str], precisions: list[str], top_k: int | None
+) -> tuple[list[tuple[Format, str]], dict[str, list[str]]]:
+    """The pairs of format and precision that are meant; why others of `all` cannot be had -> the formats.
 
     Raises PmsiError for an unknown name, a package that is not installed, and a pair that was asked for by name and
     cannot be had.
@@ -162,11 +164,16 @@ def _choose(formats: list[str], precisions: list[str], top_k: int | None) -> tup
     known = [get_format(name) for name in dict.fromkeys(FORMATS if "all" in formats else formats)]
     wanted = PRECISIONS if "all" in precisions else tuple(dict.fromkeys(precisions))
     pairs = [(each, precision) for each in known for precision in wanted]
-    reasons = {(each.name, precision): refusal(each, precision, top_k) for each, precision in pairs}
-    refused = list(dict.fromkeys(reason for reason in reasons.values() if reason))
-    chosen = [(each, precision) for each, precision in pairs if not reasons[each.name, precision]]
+    chosen: list[tuple[Format, str]] = []
+    refused: dict[str, list[str]] = {}
+    for each, precision in pairs:
+        if reason := refusal(each, precision, top_k):
+            refused.setdefault(reason, []).append(each.name)
+        else:
+            chosen.append((each, precision))
     if refused and (not chosen or "all" not in (*formats, *precisions)):
-        raise PmsiError(refused[0])
+        reason, (first, *_) = next(iter(refused.items()))
+        raise PmsiError(f"{first} cannot be written in {reason}")
     for each, _ in chosen:
         require(each, each.convert_needs)
     return chosen, refused
