@@ -133,6 +133,12 @@ def test_no_verify_is_written_in_the_contract(checkpoint, tmp_path):
     [
         (("pmsi-export", "gone.pt"), "checkpoint gone.pt does not exist"),
         (("pmsi-export", "gone.pt", "--format", "ncnn"), "unknown format 'ncnn'"),
+        (("pmsi-export", "gone.pt", "--precision", "int3"), "unknown precision 'int3'"),
+        (
+            ("pmsi-export", "gone.pt", "--format", "torchscript", "--precision", "int8"),
+            "torchscript cannot be written in int8: PyTorch has retired the Lite interpreter",
+        ),
+        (("pmsi-export", __file__, "--precision", "int8"), "int8 needs photos to calibrate on and"),
         (("pmsi-predict", "gone.tflite", __file__), "model gone.tflite does not exist"),
         (("pmsi-predict", "gone.pt", "gone.jpg"), "photo gone.jpg does not exist"),
     ],

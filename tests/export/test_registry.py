@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pmsi_export.registry import FORMATS, format_of, get_format, load_file, refusal, require
+from pmsi_export.registry import FORMATS, PRECISIONS, format_of, get_format, load_file, refusal, require
 from pmsi_export.support import with_table
 from pmsi_mobile.errors import PmsiError
 
@@ -47,6 +47,13 @@ def test_a_damaged_file_is_an_error_of_one_line(tmp_path, name):
 def test_the_readme_shows_what_the_registry_says():
     text = README.read_text(encoding="utf-8")
     assert with_table(text) == text, "python -m pmsi_export.support README.md"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_format_has_a_precision_or_says_why_not(name):
+    known = FORMATS[name]
+    assert set(known.precisions) | set(known.refused) == set(PRECISIONS)
+    assert not set(known.precisions) & set(known.refused)
 
 
 def test_a_refusal_names_the_way_out():
