@@ -1,0 +1,103 @@
+"""int8 files of one checkpoint, through the command line."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+
+from pmsi_export.contract import read_sidecar
+from pmsi_export.formats._executorch_int8 import to_int8
+from pmsi_export.quantise import quantise
+from pmsi_export.registry import load_file
+from tests.export.conftest import run_command
+from tests.export.test_quantise import Bottleneck, noise, sqnr
+
+FORMATS = ("tflite", "onnx")
+
+
+class Int8(NamedTuple):
+    rows: dict[str, dict[str, object]]
+
+    def file(self, name: str) -> Path:
+        return Path(str(self.rows[name]["file"]))
+
+
+@pytest.fixture(scope="module")
+def int8(checkpoint, pictures, tmp_path_factory) -> Int8:
+    folder = tmp_path_factory.mktemp("int8")
+    formats = [argument for name in FORMATS for argument in ("--format", name)]
+    # Unverified, for a random network is too sensitive: its answers change with any rounding.
+    arguments = ["--precision", "int8", "--calibration", pictures, "--output", folder, "--no-verify", "--json"]
+    result = run_command("pmsi-export", checkpoint, *formats, *arguments)
+    assert result.status == 0, result.stderr
+    return Int8({row["format"]: row for row in json.loads(result.stdout)})
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_file_takes_bytes(int8, name):
+    contract = read_sidecar(int8.file(name))
+    assert contract.precision == "int8"
+    assert contract.input.dtype == "uint8"
+    image = np.full((64, 64, 3), 200, np.uint8)
+    runner = load_file(int8.file(name))
+    assert "uint8" in str(runner.prepare(image).dtype)
+    assert runner.predict(image).sum() == pytest.approx(1, abs=1e-4)
+
+
+def tflite_weights(path: Path) -> list[np.ndarray]:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path))
+    interpreter.allocate_tensors()
+    tensors = [detail for detail in interpreter.get_tensor_details() if detail["dtype"] == np.int8]
+    constant = [detail for detail in tensors if detail["quantization_parameters"]["scales"].size > 1]
+    return [interpreter.get_tensor(detail["index"]) for detail in constant]
+
+
+def onnx_weights(path: Path) -> list[np.ndarray]:
+    import onnx
+
+    arrays = [onnx.numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer]
+    return [array for array in arrays if array.dtype == np.int8 and array.ndim > 1]
+
+
+def as_multisets(weights: list[np.ndarray]) -> set[bytes]:
+    """Without regard to the layout, in which the formats differ."""
+    return {np.sort(weight, axis=None).tobytes() for weight in weights}
+
+
+def test_all_formats_hold_the_same_integers(int8):
+    onnx, tflite = onnx_weights(int8.file("onnx")), tflite_weights(int8.file("tflite"))
+    assert len(onnx) == 65
+    assert as_multisets(onnx) == as_multisets(tflite)
+
+
+def test_only_the_softmax_of_the_tflite_file_is_float(int8):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(int8.file("tflite")))
+    interpreter.allocate_tensors()
+    floats = [detail["name"] for detail in interpreter.get_tensor_details() if detail["dtype"] == np.float32]
+    # The logits made float again, and the probabilities.
+    assert len(floats) == 2
+    assert interpreter.get_input_details()[0]["quantization"] == (1.0, 0)
+
+
+def test_executorch_computes_with_integers_what_the_graph_computes():
+    graph = Bottleneck().requires_grad_(False).eval()
+    images = noise(16)
+    quantised = to_int8(quantise(graph, images), images)
+    inputs = [torch.from_numpy(image).permute(2, 0, 1)[None] for image in images]
+    exact, own = (
+        torch.cat([run(image) for image in inputs]) for run in (lambda image: graph(image.float()), quantised)
+    )
+    assert sqnr(exact, own) > 30
+
+
+def test_without_photos_to_calibrate_on_int8_is_refused(checkpoint, tmp_path):
+    result = run_command("pmsi-export", checkpoint, "--precision", "int8", "--output", tmp_path)
+    assert result.status == 2
+    assert "pass --calibration DIR" in result.stderr
