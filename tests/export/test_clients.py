@@ -1,0 +1,218 @@
+"""Programs that never saw this package open its files as they are. The files are those of `fixtures/`."""
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pmsi_export.contract import Contract, read_contract
+from tests.export.test_fixtures import FOLDER
+
+TFLITE = sorted(FOLDER.glob("*.tflite"))
+ONNX = sorted(FOLDER.glob("*.onnx"))
+
+MEDIAPIPE = """
+import json, sys
+from mediapipe import Image
+from mediapipe.tasks.python.core.base_options import BaseOptions
+from mediapipe.tasks.python.vision import ImageClassifier, ImageClassifierOptions
+
+model, *photos = sys.argv[1:]
+options = ImageClassifierOptions(base_options=BaseOptions(model_asset_path=model), max_results=1)
+with ImageClassifier.create_from_options(options) as classifier:
+    results = [classifier.classify(Image.create_from_file(photo)) for photo in photos]
+best = [result.classifications[0].categories[0] for result in results]
+print(json.dumps([[category.category_name, category.score] for category in best]))
+"""
+
+ONNX_RUNTIME = """
+import json, sys
+import numpy, onnxruntime
+from PIL import Image
+
+model, photo = sys.argv[1:]
+session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+metadata = session.get_modelmeta().custom_metadata_map
+classes, preprocessing = json.loads(metadata["classes"]), json.loads(metadata["preprocessing"])
+resize, crop = preprocessing["resize"], preprocessing["crop"]
+left = (resize - crop) // 2
+resized = Image.open(photo).convert("RGB").resize((resize, resize), Image.Resampling.BILINEAR)
+pixels = numpy.asarray(resized.crop((left, left, left + crop, left + crop))).transpose(2, 0, 1)[None]
+[given] = session.get_inputs()
+kind = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}[given.type]
+[probabilities] = session.run(None, {given.name: pixels.astype(kind)})
+print(json.dumps([classes[probabilities[0].argmax()], float(probabilities.max())]))
+"""
+
+TENSORFLOW = """
+import contextlib, io, json, sys
+import numpy, tensorflow
+
+golden, *models = sys.argv[1:]
+images = numpy.load(golden)["images"]
+results = []
+for model in models:
+    interpreter = tensorflow.lite.Interpreter(model)
+    interpreter.allocate_tensors()
+    [given], [output] = interpreter.get_input_details(), interpreter.get_output_details()
+    rows = []
+    for image in images:
+        interpreter.set_tensor(given["index"], image[None].astype(given["dtype"]))
+        interpreter.invoke()
+        rows.append(interpreter.get_tensor(output["index"])[0].tolist())
+    with contextlib.redirect_stdout(io.StringIO()) as report:
+        tensorflow.lite.experimental.Analyzer.analyze(model_path=model, gpu_compatibility=True)
+    results.append([rows, report.getvalue()])
+print(json.dumps(results))
+"""
+
+JAVA = """
+import java.util.zip.ZipFile;
+
+public class Read {
+    public static void main(String[] entries) throws Exception {
+        for (int i = 0; i < entries.length; i += 2)
+            try (ZipFile archive = new ZipFile(entries[i])) {
+                System.out.write(archive.getInputStream(archive.getEntry(entries[i + 1])).readAllBytes());
+                System.out.write(0);
+            }
+        System.out.flush();
+    }
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(FOLDER / "golden.npz") as recorded:
+        return dict(recorded)
+
+
+@pytest.fixture(scope="module")
+def photos(golden, tmp_path_factory):
+    """The golden images as files."""
+    folder = tmp_path_factory.mktemp("golden")
+    paths = [folder / f"{number}.png" for number in range(len(golden["images"]))]
+    for image, path in zip(golden["images"], paths, strict=True):
+        Image.fromarray(image).save(path)
+    return paths
+
+
+def answer(script: str, *arguments: object) -> object:
+    """What a script prints as JSON in its last line, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", script, *map(str, arguments)], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.skipif(not find_spec("mediapipe"), reason="needs mediapipe")
+@pytest.mark.parametrize("model", TFLITE, ids=lambda model: model.name)
+def test_mediapipe_takes_the_tflite_as_it_is_and_names_our_class(model, photos, golden):
+    classes, ours = read_contract(model).classes, golden[model.name]
+    for (name, score), probabilities in zip(answer(MEDIAPIPE, model, *photos), ours, strict=True):
+        assert name == classes[probabilities.argmax()]
+        assert score == pytest.approx(probabilities.max(), abs=0.03)
+
+
+@pytest.mark.parametrize("model", ONNX, ids=lambda model: model.name)
+def test_onnx_runtime_needs_nothing_but_the_files_metadata(model, tmp_path):
+    from pmsi_export.preprocess import load_image
+    from pmsi_export.registry import load_file
+
+    photo, contract = tmp_path / "photo.png", read_contract(model)
+    gradient = np.linspace(0, 255, 100 * 120 * 3).reshape(100, 120, 3) % 256
+    Image.fromarray(gradient.astype(np.uint8)).save(photo)
+    probabilities = load_file(model).predict(load_image(photo, contract.preprocessing.for_network()))
+    name, probability = answer(ONNX_RUNTIME, model, photo)
+    assert name == contract.classes[probabilities.argmax()]
+    assert probability == pytest.approx(probabilities.max(), abs=0.01)
+
+
+@pytest.mark.parametrize("model", ONNX, ids=lambda model: model.name)
+def test_an_onnx_file_is_all_there_is_and_of_an_opset_that_old_runtimes_know(model):
+    import onnx
+
+    loaded = onnx.load(model, load_external_data=False)
+    onnx.checker.check_model(loaded, full_check=True)
+    assert (loaded.ir_version, loaded.opset_import[0].version) == (8, 18)
+    assert not any(tensor.external_data for tensor in loaded.graph.initializer)
+    assert loaded.producer_name == "pmsi-mobile"
+    assert "RGB pixels 0..255" in loaded.doc_string
+
+
+@pytest.mark.skipif(not find_spec("tensorflow"), reason="needs tensorflow")
+def test_tensorflows_own_interpreter_agrees_and_its_analyzer_finds_nothing_against_the_gpu(golden):
+    results = answer(TENSORFLOW, FOLDER / "golden.npz", *TFLITE)
+    for model, (rows, report) in zip(TFLITE, results, strict=True):
+        assert np.abs(np.array(rows) - golden[model.name]).max() <= 0.03, model
+        assert "compatible with GPU delegate" in report, model
+        assert "NOT" not in report, model
+
+
+def test_older_tflite_runtimes_refuse_what_they_would_compute_wrongly():
+    """Kernels before 2.14 (int8) and 2.17 (int8-dynamic) ignore a scale per channel: the version keeps them away."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    for precision, version in {"int8": 10, "int8-dynamic": 12}.items():
+        model = schema.ModelT.InitFromPackedBuf((FOLDER / f"ckpt-{precision}.tflite").read_bytes())
+        versions = {code.builtinCode: code.version for code in model.operatorCodes}
+        assert versions[schema.BuiltinOperator.FULLY_CONNECTED] == version
+        # Those before 2.14 look for the buffers inside the flatbuffer.
+        assert all(buffer.offset == 0 for buffer in model.buffers)
+
+
+@pytest.mark.parametrize("model", TFLITE, ids=lambda model: model.name)
+def test_buffers_of_a_tflite_are_aligned_as_the_schema_wants(model):
+    from ai_edge_litert import schema_py_generated as schema
+
+    content = model.read_bytes()
+    packed = schema.Model.GetRootAs(content)
+    filled = [buffer for i in range(packed.BuffersLength()) if (buffer := packed.Buffers(i)).DataLength()]
+    starts = [buffer._tab.Vector(buffer._tab.Offset(4)) for buffer in filled]
+    assert {start % 16 for start in starts} == {0}
+
+
+def test_torchscript_gives_the_contract_as_an_extra_file():
+    import torch
+
+    model = FOLDER / "ckpt.ptl"
+    text = torch._C.PyTorchFileReader(str(model)).get_record("extra/pmsi.json").decode()
+    assert json.loads(text)["classes"] == list(read_contract(model).classes)
+    extra = {"pmsi.json": "", "labels.txt": ""}
+    torch.jit.load(model, _extra_files=extra)
+    assert extra["pmsi.json"].decode() == text
+    assert extra["labels.txt"].decode().splitlines() == list(read_contract(model).classes)
+
+
+def test_executorch_verifies_a_program_with_the_archive_behind_it():
+    from executorch.runtime import Runtime, Verification
+
+    for model in FOLDER.glob("*.pte"):
+        program = Runtime.get().load_program(model, verification=Verification.InternalConsistency)
+        assert program.method_names == {"forward"}
+
+
+@pytest.mark.skipif(not shutil.which("java"), reason="needs java")
+def test_java_reads_labels_and_contract_as_entries_of_a_zip(tmp_path):
+    source = tmp_path / "Read.java"
+    source.write_text(JAVA)
+    models = {FOLDER / "ckpt.tflite": "", FOLDER / "ckpt.pte": "", FOLDER / "ckpt.ptl": "ckpt/extra/"}
+    entries = [
+        part
+        for model, folder in models.items()
+        for entry in ("labels.txt", "pmsi.json")
+        for part in (model, folder + entry)
+    ]
+    done = subprocess.run(["java", source, *entries], capture_output=True, check=True)
+    texts = done.stdout.decode().split("\0")
+    for model, labels, text in zip(models, texts[::2], texts[1::2], strict=False):
+        assert labels.splitlines() == list(read_contract(model).classes)
+        assert Contract.model_validate_json(text) == read_contract(model)
+    assert len(texts) == 2 * len(models) + 1
