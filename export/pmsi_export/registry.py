@@ -195,10 +195,10 @@ calibration photos."""
 def refusal(known: Format, precision: str, top_k: int | None = None) -> str | None:
     """Why a format has no such precision or cannot end in the top k, and what to do instead; None when it can."""
     if top_k and known.no_top_k:
-        return f"--top-k: {known.no_top_k}"
+        return f"with --top-k: {known.no_top_k}"
     if precision in known.precisions:
         return None
-    return f"{precision}: {known.refused[precision]}"
+    return f"in {precision}: {known.refused[precision]}"
 
 
 def get_format(name: str) -> Format:

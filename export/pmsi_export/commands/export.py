@@ -133,7 +133,7 @@ def export(
     else:
         print_table(outcomes)
         for reason, names in refused.items():
-            typer.echo(f"not in {', '.join(names)}: {reason}")
+            typer.echo(f"{', '.join(names)} cannot be written {reason}")
         good = [str(job.target) for job, outcome in outcomes if not why_not(outcome)]
         if good:
             typer.echo(f"next: pmsi-bench {shlex.join(good)}")
@@ -173,7 +173,7 @@ def _choose(
             chosen.append((each, precision))
     if refused and (not chosen or "all" not in (*formats, *precisions)):
         reason, (first, *_) = next(iter(refused.items()))
-        raise PmsiError(f"{first} cannot be written in {reason}")
+        raise PmsiError(f"{first} cannot be written {reason}")
     for each, _ in chosen:
         require(each, each.convert_needs)
     return chosen, refused
@@ -193,6 +193,7 @@ def _evaluation_photos(folder: Path | None, checkpoint: Path, variant: Variant) 
 def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported | Failure]]:
     """All jobs, each in its own process, as many at a time as there are cores and memory."""
     import tempfile
+    import time
     from concurrent.futures import ThreadPoolExecutor, as_completed
     from dataclasses import replace
 
@@ -224,9 +225,12 @@ def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported |
             for done, _ in enumerate(as_completed(futures.values()), start=1):
                 report(done, len(jobs))
         except BaseException:
-            # Interrupted: what has not begun does not begin, what has stops.
+            # Interrupted: what has not begun does not begin, what has stops. More than once, for a thread may be about
+            # to start its process.
             pool.shutdown(wait=False, cancel_futures=True)
-            stop_all()
+            while not all(future.done() for future in futures.values()):
+                stop_all()
+                time.sleep(0.05)
             raise
     return [(job, futures[index].result()) for index, job in enumerate(jobs)]
 
