@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pmsi_export.compress import compress
 from pmsi_export.contract import (
     Agreement,
     Contract,
@@ -28,7 +29,7 @@ from pmsi_export.job import Exported, Job, Variant
 from pmsi_export.parity import agreement, judge, not_measured
 from pmsi_export.photos import EvaluationPhotos
 from pmsi_export.preprocess import load_images, load_resized
-from pmsi_export.registry import Format, container, format_module, load_file, require
+from pmsi_export.registry import COMPRESSED, Format, container, format_module, load_file, require
 from pmsi_export.runner import Image, NotRunnable, Runner, all_classes
 from pmsi_export.staging import put_in_place, set_aside, staging
 from pmsi_export.variant import load_variant
@@ -128,12 +129,20 @@ def _graph(checkpoint: Checkpoint, job: Job) -> tuple[MixGraph, NDArray[np.uint8
     config, variant = checkpoint.config, job.variant
     graph = fold(checkpoint.network(), config.preprocessing, config.model.mix, variant.head, variant.top_k)
     if job.precision == "fp16":
-        return round_to_half(graph, checkpoint.golden.images), None
+        return round_to_half(graph, checkpoint.golden.images, biases=job.known.half_biases), None
+    if job.precision in COMPRESSED:
+        return compress(graph, _calibration_images(checkpoint, job), job.precision), None
     if job.quantised is None:
         return graph, None
     prepared = torch.load(job.quantised, weights_only=True)
     graph.load_state_dict(prepared["weights"])
     return graph, prepared["images"].numpy()
+
+
+def _calibration_images(checkpoint: Checkpoint, job: Job) -> NDArray[np.uint8]:
+    if job.calibration:
+        return load_images(job.calibration, checkpoint.config.preprocessing)
+    return checkpoint.golden.images.permute(0, 2, 3, 1).contiguous().numpy()
 
 
 def _measure(

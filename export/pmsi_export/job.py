@@ -39,7 +39,8 @@ class Job:
     """One checkpoint to one format in one precision, as `target`.
 
     photos: labelled photos for the gate beside the golden samples. quantised: what `exporter.prepare_int8` wrote, for
-    the precisions with int8 weights.
+    the precisions with int8 weights. calibration: photos for those that compress weights otherwise; without any, the
+    golden samples serve.
     """
 
     checkpoint: Path
@@ -50,6 +51,7 @@ class Job:
     photos: "EvaluationPhotos | None" = None
     quantised: Path | None = None
     variant: Variant = Variant()
+    calibration: tuple[Path, ...] = ()
 
     @property
     def known(self) -> Format:

@@ -69,10 +69,7 @@ def diagnose(graph: MixGraph, images: NDArray[np.uint8]) -> list[LayerLoss]:
 
 
 def _quantise(graph: MixGraph, images: NDArray[np.uint8]) -> tuple[MixGraph, list[LayerLoss]]:
-    # In an order of no meaning: folders are sorted by class, and some statistics come from the first photos only.
-    order = np.random.default_rng(0).permutation(len(images))
-    photos = images[order[: max(1, _PIXELS // images.shape[1] ** 2)]]
-    program = Program(graph, photos)
+    program = Program(graph, sample(images))
     equalise(program)
     rounded: dict[str, Tensor] = dict(program.constants)
     losses = []
@@ -84,7 +81,7 @@ def _quantise(graph: MixGraph, images: NDArray[np.uint8]) -> tuple[MixGraph, lis
         exact = [compute_layer(layer, x, weight, bias) for x in exact_inputs]
         new_weight = _round(layer, weight, own_inputs, _largest(exact))
         own = [compute_layer(layer, x, new_weight, bias) for x in own_inputs]
-        shift = _channel_means(layer, exact) - _channel_means(layer, own)
+        shift = channel_means(layer, exact) - channel_means(layer, own)
         for x in own:
             x += shift if layer.target is LINEAR else shift.view(-1, 1, 1)
         rounded.update(zip(names, (new_weight, bias + shift), strict=True))
@@ -100,17 +97,26 @@ def _quantise(graph: MixGraph, images: NDArray[np.uint8]) -> tuple[MixGraph, lis
     return result, losses
 
 
+def sample(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """As many of `images` [N, H, W, 3] as memory is meant for, in an order of no meaning.
+
+    Folders are sorted by class, and some statistics come from the first photos only.
+    """
+    order = np.random.default_rng(0).permutation(len(images))
+    return images[order[: max(1, _PIXELS // images.shape[1] ** 2)]]
+
+
 def _round(layer: fx.Node, weight: Tensor, inputs: Chunks, largest_output: float) -> Tensor:
     groups = 1 if layer.target is LINEAR else convolution(layer).groups
-    covariance = _covariance(layer, weight, inputs, groups)
+    matters = covariance(layer, weight, inputs, groups)
     # A scale from which neither bias / (input scale * weight scale) nor the rescaling to the output's scale overflows,
     # while 127 times it stays far below one step of the output.
     smallest = 2**-20 * max(largest_output, 1e-6) / max(_largest(inputs), 1e-6)
     grouped = weight.flatten(1).unflatten(0, (groups, -1))
-    return round_weight(grouped, covariance, smallest).view_as(weight)
+    return round_weight(grouped, matters, smallest).view_as(weight)
 
 
-def _covariance(layer: fx.Node, weight: Tensor, inputs: Chunks, groups: int) -> Tensor:
+def covariance(layer: fx.Node, weight: Tensor, inputs: Chunks, groups: int) -> Tensor:
     """[G, K, K] of what the weight's columns are multiplied with."""
     total, products, count = torch.zeros(()), torch.zeros(()), 0
     near_mean = _columns(layer, weight, inputs[0], groups).mean(dim=2, keepdim=True)
@@ -158,7 +164,8 @@ def _largest(chunks: Chunks) -> float:
     return max(float(chunk.abs().max()) for chunk in chunks)
 
 
-def _channel_means(layer: fx.Node, chunks: Chunks) -> Tensor:
+def channel_means(layer: fx.Node, chunks: Chunks) -> Tensor:
+    """Means [C] of the inputs or outputs of `layer`, per channel."""
     return torch.stack([by_channel(layer, chunk).mean(dim=1) for chunk in chunks]).mean(dim=0)
 
 

@@ -26,9 +26,10 @@ class Format:
     runtime: what runs the files, in words for tables.
     module, container: where its FormatModule and its Container are. precisions: those it can be written in -> the
     oldest runtime that takes the file. refused: the others -> why not, and what to do instead. layout: of the input
-    image. convert_needs, run_needs: top-level modules that must be installed; `extra` installs them. no_top_k: why a
-    file cannot end in its k largest probabilities, and what to do instead. stand_in: `sys.platform` -> what gives a
-    file's numbers where its runtime does not exist; its speed says nothing.
+    image. convert_needs, run_needs: top-level modules that must be installed; `extra` installs them. half_biases: fp16
+    files have float16 biases too. no_top_k: why a file cannot end in its k largest probabilities, and what to do
+    instead. stand_in: `sys.platform` -> what gives a file's numbers where its runtime does not exist; its speed says
+    nothing.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Format:
     layout: Literal["NHWC", "NCHW", "image"]
     convert_needs: tuple[str, ...] = ()
     run_needs: tuple[str, ...] = ()
+    half_biases: bool = False
     no_top_k: str | None = None
     stand_in: Mapping[str, str] = field(default_factory=dict)
 
@@ -157,6 +159,7 @@ FORMATS: Mapping[str, Format] = {
             layout="image",
             convert_needs=("coremltools",),
             run_needs=("coremltools",),
+            half_biases=True,
             no_top_k="its classifiers give a dictionary of all classes: sort it in the app",
             stand_in={"linux": _MIL_EVALUATOR, "win32": _MIL_EVALUATOR},
         ),
@@ -187,9 +190,11 @@ PRECISIONS = ("fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "palette6"
 """int8: static, full integer. int8-dynamic: int8 weights, float activations made int8 on the fly. int8-weights,
 palette6, palette4: 8, 6 or 4 bits of storage, computed in float."""
 
-INT8_WEIGHTS = ("int8", "int8-dynamic", "int8-weights")
-"""Those that the rounding of `quantise` serves: int8 weights with a scale per channel. Only int8 cannot do without
-calibration photos."""
+INT8_WEIGHTS = ("int8", "int8-dynamic")
+"""Those that the rounding of `quantise` serves: int8 weights with a scale per channel, depthwise ones too. Only int8
+cannot do without calibration photos."""
+COMPRESSED = ("int8-weights", "palette6", "palette4")
+"""Those that the rounding of `compress` serves, with calibration photos where there are any."""
 
 
 def refusal(known: Format, precision: str, top_k: int | None = None) -> str | None:

@@ -1,8 +1,10 @@
-"""Rounding a layer's weights to int8 so that its outputs change least.
+"""Rounding a layer's weights to int8 or to a palette so that its outputs change least.
 
-Every output channel of a weight gets the grid scale * q with whole q in -127..127. One q is always 127 or -127: a
-quantiser that takes scale = max|w| / 127 per channel, as those of every format do, finds this grid again.
+In int8 every output channel of a weight gets the grid scale * q with whole q in -127..127. One q is always 127 or -127:
+a quantiser that takes scale = max|w| / 127 per channel, as those of every format do, finds this grid again.
 """
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -22,20 +24,39 @@ def round_weight(weight: Tensor, covariance: Tensor, smallest_scale: float) -> T
     descent from there. Channels with smaller scales than `smallest_scale` get that one: what is so small beside the
     layer's outputs only makes the bias overflow.
     """
-    variance = covariance.diagonal(dim1=1, dim2=2)
-    ridge = (_RIDGE * variance.mean(dim=1)).clamp_min(1e-12)
-    covariance = covariance + torch.diag_embed(ridge[:, None].expand_as(variance))
+    covariance = _with_ridge(covariance)
     largest, full = weight.abs().max(dim=2)
     scale = (largest / 127).clamp_min(smallest_scale)
     sign = torch.where(weight.gather(2, full[..., None])[..., 0] < 0, -1.0, 1.0)
-    rounded = _gptq(weight, covariance, scale, full, 127 * sign)
+
+    def nearest(exact: Tensor, column: Tensor) -> Tensor:
+        whole = (exact / scale).round().clamp(-127, 127)
+        return scale * torch.where(full == column[:, None], 127 * sign, whole)
+
+    rounded = (_gptq(weight, covariance, nearest) / scale[..., None]).round()
     rounded = _descend(rounded, weight, covariance, scale, full)
     # As float32 would give it to a quantiser, whose scale is then the same.
     return rounded * scale[..., None]
 
 
-def _gptq(weight: Tensor, covariance: Tensor, scale: Tensor, full: Tensor, full_value: Tensor) -> Tensor:
-    """Whole numbers [G, R, K]; `full` [G, R] are the columns that get `full_value`."""
+def round_to_palette(weight: Tensor, covariance: Tensor, palette: Tensor) -> Tensor:
+    """The same to the values of `palette` [P], rising, by GPTQ alone."""
+    borders = (palette[1:] + palette[:-1]) / 2
+
+    def nearest(exact: Tensor, column: Tensor) -> Tensor:
+        return palette[torch.bucketize(exact.contiguous(), borders)]
+
+    return _gptq(weight, _with_ridge(covariance), nearest)
+
+
+def _with_ridge(covariance: Tensor) -> Tensor:
+    variance = covariance.diagonal(dim1=1, dim2=2)
+    ridge = (_RIDGE * variance.mean(dim=1)).clamp_min(1e-12)
+    return covariance + torch.diag_embed(ridge[:, None].expand_as(variance))
+
+
+def _gptq(weight: Tensor, covariance: Tensor, nearest: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Weights [G, R, K] on their grids: nearest(values [G, R], the column of each group [G]) puts a column there."""
     groups, rows, columns = weight.shape
     order = covariance.diagonal(dim1=1, dim2=2).argsort(dim=1, descending=True)
     rank = order.argsort(dim=1)
@@ -44,16 +65,14 @@ def _gptq(weight: Tensor, covariance: Tensor, scale: Tensor, full: Tensor, full_
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(sorted_both))
     factor = torch.linalg.cholesky(inverse, upper=True).float()
     remaining = weight.gather(2, order[:, None].expand(-1, rows, -1))
-    full_rank = rank[:, None].expand(-1, rows, -1).gather(2, full[..., None])[..., 0]
     rounded = torch.empty_like(weight)
     for start in range(0, columns, _BLOCK):
         stop = min(start + _BLOCK, columns)
         errors = torch.empty(groups, rows, stop - start)
         for column in range(start, stop):
             exact = remaining[:, :, column]
-            nearest = (exact / scale).round().clamp(-127, 127)
-            chosen = rounded[:, :, column] = torch.where(full_rank == column, full_value, nearest)
-            error = errors[:, :, column - start] = (exact - chosen * scale) / factor[:, column, column, None]
+            chosen = rounded[:, :, column] = nearest(exact, order[:, column])
+            error = errors[:, :, column - start] = (exact - chosen) / factor[:, column, column, None]
             remaining[:, :, column + 1 : stop] -= error[..., None] * factor[:, None, column, column + 1 : stop]
         remaining[:, :, stop:] -= errors @ factor[:, start:stop, stop:]
     return rounded.gather(2, rank[:, None].expand(-1, rows, -1))

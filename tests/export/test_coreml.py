@@ -24,7 +24,7 @@ from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.errors import PmsiError
 from tests.export.conftest import CLASSES, run_command
 
-PRECISIONS = ("fp32", "fp16", "int8-weights")
+PRECISIONS = ("fp32", "fp16", "int8-weights", "palette6")
 IOS = {6: "iOS 15", 7: "iOS 16"}
 
 
@@ -82,8 +82,10 @@ def test_weights_are_stored_in_the_precision(models):
     stored = {precision: weights_path(models[precision]).stat().st_size for precision in PRECISIONS}
     assert stored["fp16"] < 0.51 * stored["fp32"]
     assert stored["int8-weights"] < 0.29 * stored["fp32"]
+    assert stored["palette6"] < 0.27 * stored["fp32"]
     sqnr = {precision: read_sidecar(models[precision]).parity.golden.sqnr_db for precision in PRECISIONS}
-    assert sqnr["fp32"] > 80 > sqnr["fp16"] > sqnr["int8-weights"] > 10
+    assert sqnr.pop("fp32") > 80
+    assert all(10 < lossy < 80 for lossy in sqnr.values())
 
 
 def test_flipped_weights_fail_the_gate(copy, parity_of):

@@ -27,9 +27,14 @@ def layers(network):
     return [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
 
 
-def test_every_weight_is_one_that_float16_holds(network):
-    for before, after in zip(layers(network), layers(round_to_half(network, IMAGES)), strict=True):
-        assert torch.equal(after.weight, before.weight.half().float())
+@pytest.mark.parametrize("biases", [False, True])
+def test_every_weight_is_a_float16_number_beside_it(network, biases):
+    for before, after in zip(layers(network), layers(round_to_half(network, IMAGES, biases=biases)), strict=True):
+        assert torch.equal(after.weight, after.weight.half().float())
+        step = 2**-10 * before.weight.abs() + 2**-24
+        assert ((after.weight - before.weight).abs() <= step).all()
+        if biases:
+            assert torch.equal(after.bias, after.bias.half().float())
 
 
 def test_the_graph_given_is_left_as_it_was(network):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pmsi_export.job import Exported, Job, Variant, target_path
-from pmsi_export.registry import FORMATS, INT8_WEIGHTS, PRECISIONS, Format, get_format, refusal, require
+from pmsi_export.registry import COMPRESSED, FORMATS, INT8_WEIGHTS, PRECISIONS, Format, get_format, refusal, require
 from pmsi_export.worker import Failure, export_apart, prepare_int8_apart, silence_tracker, stop_all
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError
@@ -36,7 +36,8 @@ def export(
     calibration: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of photos for the int8 precisions [default: those that pmsi-train kept beside the checkpoint]."
+            help="Folder of photos for int8 and compressed weights "
+            "[default: those that pmsi-train kept beside the checkpoint]."
         ),
     ] = None,
     head: Annotated[
@@ -103,7 +104,7 @@ def export(
     if not checkpoint.is_file():
         raise PmsiError(f"checkpoint {checkpoint} does not exist")
     calibrating: list[Path] = []
-    if any(precision in INT8_WEIGHTS for _, precision in chosen):
+    if any(precision in (*INT8_WEIGHTS, *COMPRESSED) for _, precision in chosen):
         from pmsi_export.photos import calibration_photos
 
         needed = any(precision == "int8" for _, precision in chosen)
@@ -120,6 +121,7 @@ def export(
             not no_verify,
             photos,
             variant=variant,
+            calibration=tuple(calibrating) if precision in COMPRESSED else (),
         )
         for known, precision in chosen
     ]
@@ -209,7 +211,7 @@ def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported |
         # Submitted first, so that the int8 jobs, which wait for it, cannot keep it from running.
         preparation = (
             pool.submit(prepare_int8_apart, jobs[0].checkpoint, jobs[0].variant, calibration, prepared)
-            if calibration
+            if calibration and any(job.precision in INT8_WEIGHTS for job in jobs)
             else None
         )
 

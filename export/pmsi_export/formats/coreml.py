@@ -1,8 +1,4 @@
-"""Core ML package: an ML program, a classifier that takes an RGB image.
-
-Compressed weights are computed with in float16. Weights of fewer than 10,000 elements and those of depthwise
-convolutions stay float16: they are a fiftieth of the file and most of the loss.
-"""
+"""Core ML package: an ML program, a classifier that takes an RGB image."""
 
 import hashlib
 import json
@@ -34,8 +30,6 @@ if TYPE_CHECKING:
 
 CONTRACT = "pmsi.contract"
 CONTRACT_SHA256 = "pmsi.contract.sha256"
-COMPRESSED_FROM = 10_000
-"""Elements that a weight has at least to be compressed."""
 
 
 def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
@@ -129,19 +123,20 @@ def _check_labels(path: Path, specification: Specification, text: str) -> None:
 
 
 def _compress(model: Any, precision: str) -> Any:
+    """Store in few bits what the graph's weights have been rounded to."""
+    from pmsi_export.compress import is_compressed
+
     tools = import_module("coremltools.optimize.coreml")
-    weights = tools.get_weights_metadata(model, COMPRESSED_FROM).items()
-    depthwise = {name: None for name, weight in weights if weight.val.ndim == 4 and weight.val.shape[1] == 1}
+    weights = tools.get_weights_metadata(model, 0).items()
+    kept = {name: None for name, weight in weights if not is_compressed(weight.val.shape, precision)}
 
     def options(operation: Any) -> Any:
-        return tools.OptimizationConfig(global_config=operation, op_name_configs=depthwise)
+        return tools.OptimizationConfig(global_config=operation, op_name_configs=kept)
 
     if precision == "int8-weights":
-        linear = tools.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=COMPRESSED_FROM)
+        linear = tools.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0)
         return tools.linear_quantize_weights(model, options(linear))
-    bits = int(precision.removeprefix("palette"))
-    palette = tools.OpPalettizerConfig(mode="kmeans", nbits=bits, weight_threshold=COMPRESSED_FROM)
-    return tools.palettize_weights(model, options(palette))
+    return tools.palettize_weights(model, options(tools.OpPalettizerConfig(mode="unique", weight_threshold=0)))
 
 
 def _core_ml(path: Path) -> tuple[Callable[[Image], Any], Callable[[Any], dict[str, float]]]:
