@@ -84,11 +84,15 @@ def _descend(rounded: Tensor, weight: Tensor, covariance: Tensor, scale: Tensor,
     columns = weight.shape[2]
     fixed = F.one_hot(full, columns).bool()
     gradient = (rounded * scale[..., None] - weight) @ covariance
-    for _ in range(_SWEEPS):
-        for column in range(columns):
+    for start in [*range(0, columns, _BLOCK)] * _SWEEPS:
+        block = slice(start, min(start + _BLOCK, columns))
+        before = rounded[:, :, block].clone()
+        slope = gradient[:, :, block].clone()
+        for offset, column in enumerate(range(columns)[block]):
             now = rounded[:, :, column]
-            best = now - gradient[:, :, column] / (covariance[:, column, column, None] * scale)
+            best = now - slope[:, :, offset] / (covariance[:, column, column, None] * scale)
             moved = torch.where(fixed[:, :, column], now, best.round().clamp(-127, 127))
-            gradient += ((moved - now) * scale)[..., None] * covariance[:, None, column]
+            slope += ((moved - now) * scale)[..., None] * covariance[:, None, column, block]
             rounded[:, :, column] = moved
+        gradient += (rounded[:, :, block] - before) * scale[..., None] @ covariance[:, block]
     return rounded
