@@ -20,6 +20,7 @@ from pmsi_export.contract import (
     Parity,
     PreprocessingSpec,
     ResizeAccuracy,
+    read_contract,
     sidecar_path,
     write_sidecar,
 )
@@ -36,6 +37,7 @@ from pmsi_export.variant import load_variant
 from pmsi_mobile.checkpoint import Checkpoint
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.resizes import RESIZES
+from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.files import sha256, size_bytes
 from pmsi_mobile.provenance import versions
 
@@ -62,6 +64,7 @@ def export(job: Job) -> Exported:
         digest = container(known).extract(staged).content_sha256
         final = contract.model_copy(update={**measured, "content_sha256": digest})
         container(known).embed(staged, final.model_dump_json())
+        _check_classes(staged, loaded.classes)
         placed = _put_in_place(staged, job.target, final)
     return Exported(placed, size_bytes(placed), final, seconds)
 
@@ -179,6 +182,15 @@ def _measure_photos(
     measured = compare(as_the_contract_says(), photos.reference, photos.labels)
     shares = {resize: right / measured.images for resize, right in correct.items()}
     return measured, ResizeAccuracy.model_validate({"photos": measured.images, "antialias": measured.top1, **shares})
+
+
+def _check_classes(model: Path, classes: tuple[str, ...]) -> None:
+    """Read the contract as a client does. The gates compare numbers: they pass under names in whatever order."""
+    if read_contract(model).classes != classes:
+        raise MeasurementError(
+            f"{model.name} does not name its classes in the order of the checkpoint, each photo would get the name of "
+            "another class: the file is not kept, report this as a fault of pmsi-export"
+        )
 
 
 def _put_in_place(staged: Path, target: Path, contract: Contract) -> Path:
