@@ -232,7 +232,7 @@ def _executorch(path: Path) -> Diagnosis:
 def _torchscript(path: Path) -> Diagnosis:
     import torch
 
-    graph = torch.jit.load(str(path)).graph
+    graph = torch.jit.load(str(path)).inlined_graph
     kinds = (node.kind().removeprefix("aten::") for node in graph.nodes() if node.kind().startswith("aten::"))
     return Diagnosis(
         file=str(path),

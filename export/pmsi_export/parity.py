@@ -61,7 +61,7 @@ class Gate:
         if self.accuracy_drop is not None and measured.top1 is not None and measured.reference_top1 is not None:
             drop = measured.reference_top1 - measured.top1
             if drop > self.accuracy_drop:
-                misses.append(f"accuracy drop {100 * drop:.1f} > {100 * self.accuracy_drop:g} point")
+                misses.append(f"accuracy drop {100 * drop:.2f} > {100 * self.accuracy_drop:g} point")
         return misses
 
 
