@@ -47,10 +47,12 @@ def silence_tracker() -> None:
         resource_tracker.ensure_running()
 
 
-def stop_all() -> None:
-    """End all processes that are at work."""
-    for process in active_children():
+def stop_all() -> bool:
+    """End all processes that are at work; whether there were any."""
+    processes = active_children()
+    for process in processes:
         process.terminate()
+    return bool(processes)
 
 
 def _export(job: Job) -> Exported:

@@ -196,7 +196,7 @@ def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported |
     """All jobs, each in its own process, as many at a time as there are cores and memory."""
     import tempfile
     import time
-    from concurrent.futures import ThreadPoolExecutor, as_completed
+    from concurrent.futures import Future, ThreadPoolExecutor, as_completed
     from dataclasses import replace
 
     from pmsi_mobile.progress import progress
@@ -208,30 +208,31 @@ def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported |
         progress("exporting") as report,
     ):
         prepared = Path(scratch) / "quantised.pt"
-        # Submitted first, so that the int8 jobs, which wait for it, cannot keep it from running.
-        preparation = (
-            pool.submit(prepare_int8_apart, jobs[0].checkpoint, jobs[0].variant, calibration, prepared)
-            if calibration and any(job.precision in INT8_WEIGHTS for job in jobs)
-            else None
-        )
+        # Those that wait for the preparation come last.
+        order = sorted(range(len(jobs)), key=lambda index: jobs[index].precision in INT8_WEIGHTS)
+        futures: dict[int, Future[Exported | Failure]] = {}
+        preparation: Future[Failure | None] | None = None
 
         def work(job: Job) -> Exported | Failure:
-            if job.precision not in INT8_WEIGHTS or preparation is None:
+            if preparation is None or job.precision not in INT8_WEIGHTS:
                 return export_apart(job)
             return preparation.result() or export_apart(replace(job, quantised=prepared))
 
-        # Those that wait for the preparation come last.
-        order = sorted(range(len(jobs)), key=lambda index: jobs[index].precision in INT8_WEIGHTS)
-        futures = {index: pool.submit(work, jobs[index]) for index in order}
         try:
+            if calibration:
+                # Submitted first, so that the jobs that wait for it cannot keep it from running.
+                preparation = pool.submit(
+                    prepare_int8_apart, jobs[0].checkpoint, jobs[0].variant, calibration, prepared
+                )
+            for index in order:
+                futures[index] = pool.submit(work, jobs[index])
             for done, _ in enumerate(as_completed(futures.values()), start=1):
                 report(done, len(jobs))
         except BaseException:
             # Interrupted: what has not begun does not begin, what has stops. More than once, for a thread may be about
             # to start its process.
             pool.shutdown(wait=False, cancel_futures=True)
-            while not all(future.done() for future in futures.values()):
-                stop_all()
+            while stop_all() or not all(future.done() for future in futures.values()):
                 time.sleep(0.05)
             raise
     return [(job, futures[index].result()) for index, job in enumerate(jobs)]
