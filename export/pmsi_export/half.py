@@ -19,7 +19,7 @@ def round_to_half(graph: Graph, images: Tensor, *, biases: bool = False) -> Grap
     """
     halved = copy.deepcopy(graph)
 
-    def round_layer(layer: nn.Module, inputs: tuple[Any, ...], _exact: Tensor) -> Tensor:
+    def round_layer(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
         assert isinstance(layer, nn.Conv2d | nn.Linear)
         assert layer.bias is not None
         bias = layer.bias.half().float() if biases else layer.bias.clone()
@@ -27,11 +27,9 @@ def round_to_half(graph: Graph, images: Tensor, *, biases: bool = False) -> Grap
         weight, missing = round_weight_to_half(layer.weight, means, layer.bias - bias)
         layer.weight.copy_(weight)
         layer.bias.copy_((bias + missing).half() if biases else bias + missing)
-        rounded: Tensor = layer.forward(*inputs)
-        return rounded
 
     layers = [module for module in halved.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
-    hooks = [layer.register_forward_hook(round_layer) for layer in layers]
+    hooks = [layer.register_forward_pre_hook(round_layer) for layer in layers]
     halved(images.float())
     for hook in hooks:
         hook.remove()
