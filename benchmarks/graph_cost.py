@@ -12,10 +12,12 @@ from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any
+from unittest.mock import patch
 
 import torch
 import typer
 from torch import nn
+from torch.nn import functional as F
 
 from pmsi_bench.measure import Job, NotMeasured, Outcome, Timing, measure
 from pmsi_bench.statistics import Rounds, latency, ratio, round_medians_ms
@@ -31,7 +33,7 @@ from pmsi_mobile.cli import entry_point
 from pmsi_mobile.config import Config, load_config
 from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.files import atomic_write, write_text
-from pmsi_mobile.network import build_network
+from pmsi_mobile.network import build_network, mix
 from pmsi_mobile.progress import progress
 from pmsi_mobile.provenance import now
 
@@ -41,11 +43,13 @@ FORMATS = ("tflite", "onnx")
 
 @dataclass(frozen=True)
 class Variant:
-    """One row of the table. heads: null for the bare classifier."""
+    """One row of the table. heads: null for the bare classifier. folded: as pmsi-export converts it, and not the
+    training network as it is."""
 
     name: str
     heads: str | None = None
     width: int = 0
+    folded: bool = True
 
 
 BARE = Variant("bare MobileNetV2")
@@ -53,6 +57,8 @@ VARIANTS = (
     BARE,
     Variant("separable heads, c = 640", "separable", 640),
     Variant("separable heads, c = 320", "separable", 320),
+    Variant("not folded, c = 640", "separable", 640, folded=False),
+    Variant("not folded, c = 320", "separable", 320, folded=False),
     Variant("released heads, c = 640", "released", 640),
 )
 
@@ -98,13 +104,15 @@ def graph_cost(
 
 def build(variant: Variant, side: int) -> nn.Module:
     """The graph that is exported and counted: float32 [1, 3, side, side] -> [1, 200]."""
-    return _mix_graph(variant, side) if variant.heads else _bare()
+    if not variant.heads:
+        return _bare()
+    return _mix_graph(variant, side) if variant.folded else NotFolded(variant, side)
 
 
 def convert(variant: Variant, side: int, name: str, path: Path) -> None:
-    """Export a variant to `path`: the Mix graphs as pmsi-export does, the bare classifier the plain way."""
+    """Export a variant to `path`: folded graphs as pmsi-export does, the others the plain way."""
     with silenced(), atomic_write(path) as temporary:
-        if variant.heads:
+        if variant.heads and variant.folded:
             checkpoint = Checkpoint(_config(variant, side), CLASSES, {}, {}, Golden(torch.empty(0), torch.empty(0)), {})
             known = get_format(name)
             contract = describe(checkpoint, "0" * 64, known, not_measured("fp32", "random weights"))
@@ -112,12 +120,12 @@ def convert(variant: Variant, side: int, name: str, path: Path) -> None:
         elif name == "tflite":
             import litert_torch
 
-            channels_last = litert_torch.to_channel_last_io(_bare(), args=[0]).eval()
+            channels_last = litert_torch.to_channel_last_io(build(variant, side), args=[0]).eval()
             litert_torch.convert(channels_last, (torch.zeros(1, side, side, 3),)).export(str(temporary))
         else:
             # The names that the runner of pmsi_export asks for.
             torch.onnx.export(
-                _bare(),
+                build(variant, side),
                 (torch.zeros(1, 3, side, side),),
                 temporary,
                 dynamo=True,
@@ -125,6 +133,22 @@ def convert(variant: Variant, side: int, name: str, path: Path) -> None:
                 input_names=["image"],
                 output_names=["probabilities"],
             )
+
+
+class NotFolded(nn.Module):
+    """The training network in eval mode and Eq. 8 behind it: normalised pixels [1, 3, side, side] -> [1, 200]."""
+
+    def __init__(self, variant: Variant, side: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        config = _config(variant, side)
+        self.network = _settle(build_network(config, len(CLASSES)))
+        self.rule = config.model.mix
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        # litert-torch knows no adaptive pooling.
+        with patch.object(F, "adaptive_max_pool2d", lambda x, _: x.amax((2, 3), keepdim=True)):
+            return mix(self.network(image), self.rule)
 
 
 def _bare() -> nn.Module:
@@ -171,7 +195,7 @@ def _apart(variant: Variant, side: int, name: str, path: Path) -> None:
 
 
 def _file(workdir: Path, variant: Variant, side: int, name: str) -> Path:
-    stem = f"{variant.heads}-{variant.width}" if variant.heads else "bare"
+    stem = f"{variant.heads}-{variant.width}{'' if variant.folded else '-not-folded'}" if variant.heads else "bare"
     return workdir / f"{stem}-{side}{get_format(name).suffix}"
 
 
