@@ -1,0 +1,96 @@
+"""The demo app without the Android SDK: its sources compiled, its own tests run on the JVM, its style checked."""
+
+import os
+import shutil
+import subprocess
+import tomllib
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+APP = Path(__file__).parents[2] / "android_demo"
+POM = "{http://maven.apache.org/POM/4.0.0}"
+
+missing = [tool for tool in ("java", "mvn", "aapt2") if not shutil.which(tool)]
+pytestmark = [
+    pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)} not installed: JDK 17, Maven and aapt are needed"),
+    pytest.mark.timeout(1200),
+]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One test of the app as Surefire reports it."""
+
+    name: str
+    outcome: str
+    """passed, skipped or failed."""
+    message: str
+
+
+@dataclass(frozen=True)
+class Build:
+    """One run of the app's proof."""
+
+    status: int
+    output: str
+    cases: tuple[Case, ...]
+
+
+def read_report(path: Path) -> Iterator[Case]:
+    for case in ET.parse(path).getroot().iter("testcase"):
+        name = f"{case.get('classname', '').rpartition('.')[2]}: {case.get('name')}"
+        for outcome, tags in (("failed", ("failure", "error")), ("skipped", ("skipped",))):
+            found = next((part for tag in tags if (part := case.find(tag)) is not None), None)
+            if found is not None:
+                yield Case(name, outcome, (found.text or found.get("message") or "").strip())
+                break
+        else:
+            yield Case(name, "passed", "")
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
+    """`mvn verify` to its end: a failing test does not keep the linters from running."""
+    target = APP / "target" / "all"
+    shutil.rmtree(target, ignore_errors=True)
+    run = subprocess.run(
+        ["mvn", "-q", "-f", APP / "pom.xml", "verify", "-Dmaven.test.failure.ignore=true"],
+        env=os.environ | {"LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    reports = sorted((target / "surefire-reports").glob("TEST-*.xml"))
+    return Build(run.returncode, run.stdout + run.stderr, tuple(case for path in reports for case in read_report(path)))
+
+
+def test_sources_compile_and_pass_ktlint_and_detekt(build: Build) -> None:
+    assert build.status == 0, build.output[-8000:]
+
+
+def test_the_apps_own_tests_pass(build: Build, subtests: pytest.Subtests) -> None:
+    assert build.cases, f"no test of the app ran:\n{build.output[-4000:]}"
+    for case in build.cases:
+        with subtests.test(case.name):
+            if case.outcome == "skipped":
+                pytest.skip(case.message or "skipped")
+            assert case.outcome == "passed", case.message
+
+
+def test_gradle_and_maven_build_the_same_app() -> None:
+    catalogue = tomllib.loads((APP / "gradle/libs.versions.toml").read_text())["versions"]
+    pom = ET.parse(APP / "pom.xml").getroot()
+
+    def maven(name: str) -> str | None:
+        return pom.findtext(f"{POM}properties/{POM}{name}")
+
+    assert pom.findtext(f"{POM}version") == catalogue["versionName"]
+    assert maven("app.versionCode") == catalogue["versionCode"]
+    assert maven("app.minSdk") == catalogue["minSdk"]
+    assert maven("app.targetSdk") == catalogue["targetSdk"]
+    assert maven("robolectric.version") == catalogue["robolectric"]
+    assert maven("onnxruntime.version") == catalogue["onnxruntime"]
