@@ -2,6 +2,18 @@ plugins {
     alias(libs.plugins.android.application)
 }
 
+// An app pays for the runtimes that it has: gradle.properties says which.
+val runtimes = providers.gradleProperty("pmsi.runtimes").get().split(",").map(String::trim)
+val libraries =
+    mapOf(
+        "litert" to libs.bundles.litert,
+        "onnxruntime" to libs.bundles.onnxruntime,
+        "executorch" to libs.bundles.executorch,
+    )
+require(libraries.keys.containsAll(runtimes)) {
+    "pmsi.runtimes in gradle.properties is '${runtimes.joinToString()}', not some of ${libraries.keys.joinToString()}"
+}
+
 android {
     namespace = "org.pmsi.mobile.demo"
     compileSdk = libs.versions.targetSdk.get().toInt()
@@ -17,23 +29,10 @@ android {
         }
     }
 
-    // An app pays for the runtimes that it has: pick a flavour under Build > Select Build Variant.
-    flavorDimensions += "runtime"
-    productFlavors {
-        create("all") { isDefault = true }
-        create("litert")
-        create("onnxruntime")
-        create("executorch")
-    }
     sourceSets {
-        named("all") {
-            kotlin.directories += "src/runtimes/litert/kotlin"
-            kotlin.directories += "src/runtimes/onnxruntime/kotlin"
-            kotlin.directories += "src/runtimes/executorch/kotlin"
+        named("main") {
+            runtimes.forEach { kotlin.directories += "src/$it/kotlin" }
         }
-        named("litert") { kotlin.directories += "src/runtimes/litert/kotlin" }
-        named("onnxruntime") { kotlin.directories += "src/runtimes/onnxruntime/kotlin" }
-        named("executorch") { kotlin.directories += "src/runtimes/executorch/kotlin" }
     }
 
     compileOptions {
@@ -41,7 +40,13 @@ android {
         targetCompatibility = JavaVersion.VERSION_17
     }
 
-    // Models are read in place, so they are stored as they are; native libraries are loaded from the APK, at 16 KB.
+    buildTypes {
+        release {
+            proguardFiles("proguard-rules.pro")
+        }
+    }
+
+    // Stored as they are: models are copied faster, native libraries are mapped from the APK, at pages of 16 KB.
     androidResources {
         noCompress += listOf("tflite", "onnx", "pte")
     }
@@ -59,12 +64,7 @@ android {
 }
 
 dependencies {
-    "allImplementation"(libs.bundles.litert)
-    "allImplementation"(libs.onnxruntime)
-    "allImplementation"(libs.executorch)
-    "litertImplementation"(libs.bundles.litert)
-    "onnxruntimeImplementation"(libs.onnxruntime)
-    "executorchImplementation"(libs.executorch)
+    runtimes.forEach { implementation(libraries.getValue(it)) }
 
     testImplementation(libs.junit)
     testImplementation(libs.robolectric)

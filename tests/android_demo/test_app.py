@@ -55,7 +55,7 @@ def read_report(path: Path) -> Iterator[Case]:
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """`mvn verify` to its end: a failing test does not keep the linters from running."""
-    target = APP / "target" / "all"
+    target = APP / "target" / "app"
     shutil.rmtree(target, ignore_errors=True)
     run = subprocess.run(
         ["mvn", "-q", "-f", APP / "pom.xml", "verify", "-Dmaven.test.failure.ignore=true"],
