@@ -5,24 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from pmsi_export.contract import read_contract
 from pmsi_export.diagnose import diagnose, diagnose_checkpoint
-from pmsi_export.exporter import describe
-from pmsi_export.fold import fold
 from pmsi_export.job import Variant
-from pmsi_export.parity import agreement, not_measured
-from pmsi_export.pieces import in_pieces
-from pmsi_export.registry import FORMATS, load_file
+from pmsi_export.parity import agreement
+from pmsi_export.registry import load_file
 from pmsi_export.runner import Runner
 from pmsi_export.variant import load_variant
-from pmsi_mobile.checkpoint import Checkpoint, Golden
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.network import build_network
-from tests.conftest import randomise, small_config
-from tests.export.conftest import CLASSES, draw_picture, run_command
+from tests.export.conftest import draw_picture, run_command
 
 
 def counts(diagnosis):
@@ -94,36 +86,6 @@ def other(checkpoint, tmp_path_factory):
     result = run_command("pmsi-export", checkpoint, *options, "--output", folder, "--json")
     assert result.status == 0, result.stderr
     return [Path(row["file"]) for row in json.loads(result.stdout)]
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_a_wide_map_is_computed_in_pieces_in_float_files(precision):
-    config = small_config(preprocessing__resize=256, preprocessing__crop=224)
-    torch.manual_seed(0)
-    graph = fold(randomise(build_network(config, 5)), config.preprocessing, "logits")
-    nothing = Golden(torch.empty(0), torch.empty(0))
-    checkpoint = Checkpoint(config, CLASSES, {}, {}, nothing, {})
-    contract = describe(checkpoint, "0" * 64, FORMATS["onnx"], not_measured(precision, "-"), precision)
-    split = in_pieces(graph, contract)
-    image = torch.randint(0, 256, (1, 3, 224, 224), generator=torch.Generator().manual_seed(1)).float()
-    widest = {name: max(map_bytes(each, image)) for name, each in (("whole", graph), ("split", split))}
-    assert (split(image) - graph(image)).abs().max() <= 1e-5
-    # 96 channels of 112 x 112; in pieces, those of 144 channels of 56 x 56.
-    assert widest == {"whole": 4816896, "split": 1806336 if precision == "fp32" else 4816896}
-
-
-def map_bytes(graph, image):
-    sizes = []
-    hooks = [
-        module.register_forward_hook(lambda module, inputs, output: sizes.append(4 * output.numel()))
-        for module in graph.modules()
-        if isinstance(module, nn.Conv2d)
-    ]
-    graph(image)
-    for hook in hooks:
-        hook.remove()
-    return sizes
 
 
 def test_another_size_head_and_top_k_pass_the_gate_and_are_in_the_contract(other):

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from pmsi_export.contract import Contract
 from pmsi_export.fold import MixGraph
 from pmsi_export.formats._executorch_int8 import to_int8
-from pmsi_export.pieces import in_pieces
 from pmsi_export.runner import Image, Runner, nchw, of_one_image
 
 _UINT8 = 0
@@ -25,7 +24,7 @@ def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArra
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    module: nn.Module = in_pieces(graph, contract)
+    module: nn.Module = graph
     if contract.precision == "int8":
         assert calibration is not None
         module = to_int8(graph, calibration)

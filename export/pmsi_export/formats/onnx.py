@@ -61,10 +61,8 @@ def _float_model(graph: "MixGraph", contract: Contract) -> "ModelProto":
     import onnxsim
     import torch
 
-    from pmsi_export.pieces import in_pieces
-
     program = torch.onnx.export(
-        in_pieces(graph, contract),
+        graph,
         (torch.zeros(contract.input.shape),),
         dynamo=True,
         opset_version=OPSET,

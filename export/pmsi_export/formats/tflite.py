@@ -55,7 +55,6 @@ def _write_float(graph: "MixGraph", contract: Contract, path: Path) -> None:
     import torch
 
     from pmsi_export.fold import MixGraph
-    from pmsi_export.pieces import in_pieces
 
     class Signature(torch.nn.Module):
         """Names input and outputs: the converter takes them from the keywords and the returned keys."""
@@ -74,7 +73,7 @@ def _write_float(graph: "MixGraph", contract: Contract, path: Path) -> None:
     _keep_elu()
     # One row of the mean colour instead of one pixel: XNNPACK subtracts row by row, not three numbers at a time.
     row = graph.mean.expand(-1, -1, -1, contract.input.shape[2])
-    by_rows = MixGraph(row.contiguous(), in_pieces(graph, contract).backbone, graph.head, graph.top_k)
+    by_rows = MixGraph(row.contiguous(), graph.backbone, graph.head, graph.top_k)
     signature = Signature(litert_torch.to_channel_last_io(by_rows, args=[0])).eval()
     example = torch.zeros(contract.input.shape)
     litert_torch.convert(signature, sample_kwargs={"image": example}).export(str(path))
