@@ -1,0 +1,69 @@
+package org.pmsi.mobile.demo.runtime
+
+import java.io.File
+import org.pmsi.mobile.demo.contract.Contract
+import org.tensorflow.lite.Interpreter
+import org.tensorflow.lite.TensorFlowLite
+import org.tensorflow.lite.gpu.CompatibilityList
+import org.tensorflow.lite.gpu.GpuDelegate
+import org.tensorflow.lite.nnapi.NnApiDelegate
+
+/** LiteRT: .tflite files by the interpreter, on the CPU with XNNPACK. */
+object LiteRtEngine : Engine {
+    override val version: String get() = TensorFlowLite.runtimeVersion()
+
+    override fun open(file: File, contract: Contract, input: InputTensor, delegate: Delegate, threads: Int): Graph {
+        val accelerator = accelerator(delegate)
+        try {
+            val options = Interpreter.Options().setNumThreads(threads)
+            accelerator?.let(options::addDelegate)
+            return LiteRtGraph(Interpreter(file, options), accelerator, contract, input)
+        } catch (error: IllegalArgumentException) {
+            accelerator?.close()
+            throw error
+        }
+    }
+
+    private fun accelerator(delegate: Delegate): org.tensorflow.lite.Delegate? = when (delegate) {
+        Delegate.GPU ->
+            CompatibilityList().use { devices ->
+                val known = devices.isDelegateSupportedOnThisDevice
+                if (!known) throw UnsupportedOperationException("LiteRT does not know this device's GPU")
+                GpuDelegate(devices.bestOptionsForThisDevice)
+            }
+        Delegate.NNAPI -> NnApiDelegate()
+        else -> null
+    }
+}
+
+private class LiteRtGraph(
+    private val interpreter: Interpreter,
+    private val accelerator: org.tensorflow.lite.Delegate?,
+    contract: Contract,
+    input: InputTensor
+) : Graph {
+    private val count = contract.topK ?: contract.classes.size
+    private val probabilities = directBuffer(count * Float.SIZE_BYTES).asFloatBuffer()
+    private val indices = directBuffer(count * Int.SIZE_BYTES).asIntBuffer()
+    private val inputs: Map<String, Any> = mapOf("image" to input.bytes)
+    private val outputs: Map<String, Any> =
+        buildMap {
+            put("probabilities", probabilities)
+            if (contract.topK != null) put("indices", indices)
+        }
+
+    override fun run(probabilities: FloatArray, indices: IntArray) {
+        this.probabilities.toStart()
+        this.indices.toStart()
+        interpreter.runSignature(inputs, outputs)
+        this.probabilities.toStart()
+        this.indices.toStart()
+        this.probabilities.get(probabilities)
+        this.indices.get(indices)
+    }
+
+    override fun close() {
+        interpreter.close()
+        accelerator?.close()
+    }
+}

@@ -1,0 +1,51 @@
+package org.pmsi.mobile.demo.runtime
+
+import java.io.Closeable
+import org.pmsi.mobile.demo.contract.Contract
+
+/**
+ * A loaded model. Its buffers are its own and are reused: for one thread at a time.
+ *
+ * [delegate]: what it really runs on. [note]: why that is not what was asked for, as a sentence; null when it is.
+ */
+class Classifier internal constructor(
+    val contract: Contract,
+    val runtime: InferenceRuntime,
+    val delegate: Delegate,
+    val note: String?,
+    private val input: InputTensor,
+    private val graph: Graph
+) : Closeable {
+    private val probabilities = FloatArray(contract.classes.size)
+    private val largest = FloatArray(contract.topK ?: 0)
+    private val indices = IntArray(contract.topK ?: 0)
+
+    /** Hands over an image of crop x crop pixels: R, G and B of each pixel, row by row. */
+    fun prepare(pixels: ByteArray) = input.fill(pixels)
+
+    /**
+     * The probabilities of the image that was handed over, one for each class, in an array that the next run
+     * overwrites. Of a top-k file those of the k most likely classes, and zeros. Throws what the runtime throws.
+     */
+    fun run(): FloatArray {
+        if (indices.isEmpty()) {
+            graph.run(probabilities, indices)
+        } else {
+            graph.run(largest, indices)
+            probabilities.fill(0f)
+            for (rank in indices.indices) probabilities[indices[rank]] = largest[rank]
+        }
+        return probabilities
+    }
+
+    /** Both steps. */
+    fun classify(pixels: ByteArray): FloatArray {
+        prepare(pixels)
+        return run()
+    }
+
+    override fun close() = graph.close()
+}
+
+/** The [count] most likely classes, falling. */
+fun FloatArray.top(count: Int): List<IndexedValue<Float>> = withIndex().sortedByDescending { it.value }.take(count)

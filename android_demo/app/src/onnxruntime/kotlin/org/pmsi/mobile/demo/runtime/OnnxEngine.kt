@@ -1,0 +1,63 @@
+package org.pmsi.mobile.demo.runtime
+
+import ai.onnxruntime.OnnxJavaType
+import ai.onnxruntime.OnnxTensor
+import ai.onnxruntime.OrtEnvironment
+import ai.onnxruntime.OrtSession
+import java.io.File
+import org.pmsi.mobile.demo.contract.Contract
+
+/** ONNX Runtime: .onnx files. */
+object OnnxEngine : Engine {
+    private val environment: OrtEnvironment by lazy { OrtEnvironment.getEnvironment().apply { setTelemetry(false) } }
+
+    override val version: String get() = environment.version
+
+    override fun open(file: File, contract: Contract, input: InputTensor, delegate: Delegate, threads: Int): Graph =
+        OrtSession.SessionOptions().use { options ->
+            options.setInterOpNumThreads(1)
+            // XNNPACK brings threads of its own.
+            options.setIntraOpNumThreads(if (delegate == Delegate.XNNPACK) 1 else threads)
+            when (delegate) {
+                Delegate.XNNPACK -> options.addXnnpack(mapOf("intra_op_num_threads" to threads.toString()))
+                Delegate.NNAPI -> options.addNnapi()
+                else -> Unit
+            }
+            OnnxGraph(environment, environment.createSession(file.path, options), contract, input)
+        }
+}
+
+/** The tensors lie over buffers that are allocated once: a run copies nothing but the probabilities. */
+private class OnnxGraph(
+    environment: OrtEnvironment,
+    private val session: OrtSession,
+    contract: Contract,
+    input: InputTensor
+) : Graph {
+    private val count = contract.topK ?: contract.classes.size
+    private val probabilities = directBuffer(count * Float.SIZE_BYTES).asFloatBuffer()
+    private val indices = directBuffer((contract.topK ?: 0) * Long.SIZE_BYTES).asLongBuffer()
+    private val image =
+        input.floats?.let { OnnxTensor.createTensor(environment, it, input.shape) }
+            ?: OnnxTensor.createTensor(environment, input.bytes, input.shape, OnnxJavaType.UINT8)
+    private val inputs = mapOf("image" to image)
+    private val outputs =
+        buildMap {
+            val shape = longArrayOf(1, count.toLong())
+            put("probabilities", OnnxTensor.createTensor(environment, probabilities, shape))
+            if (contract.topK != null) put("indices", OnnxTensor.createTensor(environment, indices, shape))
+        }
+
+    override fun run(probabilities: FloatArray, indices: IntArray) {
+        session.run(inputs, outputs).close()
+        this.probabilities.toStart()
+        this.probabilities.get(probabilities)
+        for (rank in indices.indices) indices[rank] = this.indices[rank].toInt()
+    }
+
+    override fun close() {
+        session.close()
+        image.close()
+        outputs.values.forEach(OnnxTensor::close)
+    }
+}
