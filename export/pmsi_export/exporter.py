@@ -25,6 +25,7 @@ from pmsi_export.contract import (
     write_sidecar,
 )
 from pmsi_export.fold import MixGraph, fold
+from pmsi_export.golden import GoldenSamples, write_golden
 from pmsi_export.half import round_to_half
 from pmsi_export.job import Exported, Job, Variant
 from pmsi_export.parity import agreement, judge, not_measured
@@ -43,7 +44,7 @@ from pmsi_mobile.provenance import versions
 
 
 def export(job: Job) -> Exported:
-    """Do a job and leave the file with its contract inside and beside it.
+    """Do a job and leave the file with its contract inside and beside it, and the checkpoint's golden samples.
 
     The file takes its name only after the parity gate: a failed one is kept as `<stem>.rejected<suffix>`, and what an
     earlier export left under either name is removed. Raises PmsiError for a checkpoint that cannot be used and for a
@@ -66,6 +67,7 @@ def export(job: Job) -> Exported:
         container(known).embed(staged, final.model_dump_json())
         _check_classes(staged, loaded.classes)
         placed = _put_in_place(staged, job.target, final)
+    write_golden(_golden_samples(loaded), final, job.golden)
     return Exported(placed, size_bytes(placed), final, seconds)
 
 
@@ -145,7 +147,12 @@ def _graph(checkpoint: Checkpoint, job: Job) -> tuple[MixGraph, NDArray[np.uint8
 def _calibration_images(checkpoint: Checkpoint, job: Job) -> NDArray[np.uint8]:
     if job.calibration:
         return load_images(job.calibration, checkpoint.config.preprocessing)
-    return checkpoint.golden.images.permute(0, 2, 3, 1).contiguous().numpy()
+    return _golden_samples(checkpoint).images
+
+
+def _golden_samples(checkpoint: Checkpoint) -> GoldenSamples:
+    golden = checkpoint.golden
+    return GoldenSamples(golden.images.permute(0, 2, 3, 1).contiguous().numpy(), golden.probabilities.numpy())
 
 
 def _measure(
@@ -156,8 +163,8 @@ def _measure(
     except NotRunnable as error:
         return {"parity": not_measured(job.precision, error.reason)}
     compare = partial(agreement, runner, top_k=contract.output.top_k is not None)
-    golden = checkpoint.golden
-    on_golden = compare(golden.images.permute(0, 2, 3, 1).contiguous().numpy(), golden.probabilities.numpy())
+    golden = _golden_samples(checkpoint)
+    on_golden = compare(golden.images, golden.probabilities)
     on_photos = resizes = None
     if job.photos:
         on_photos, resizes = _measure_photos(runner, compare, checkpoint.config.preprocessing, job.photos)

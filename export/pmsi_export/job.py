@@ -36,7 +36,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Job:
-    """One checkpoint to one format in one precision, as `target`.
+    """One checkpoint to one format in one precision: `folder` / `stem` and what the two add to it.
 
     photos: labelled photos for the gate beside the golden samples. quantised: what `exporter.prepare_int8` wrote, for
     the precisions with int8 weights. calibration: photos for those that compress weights otherwise; without any, the
@@ -46,7 +46,8 @@ class Job:
     checkpoint: Path
     format: str
     precision: str
-    target: Path
+    folder: Path
+    stem: str
     verify: bool = True
     photos: "EvaluationPhotos | None" = None
     quantised: Path | None = None
@@ -57,6 +58,17 @@ class Job:
     def known(self) -> Format:
         return get_format(self.format)
 
+    @property
+    def target(self) -> Path:
+        """`ckpt.tflite` for fp32, `ckpt-int8.tflite` for the others."""
+        precision = "" if self.precision == "fp32" else f"-{self.precision}"
+        return self.folder / f"{self.stem}{precision}{self.known.suffix}"
+
+    @property
+    def golden(self) -> Path:
+        """The checkpoint's golden samples: one file for all formats and precisions of a stem."""
+        return self.folder / f"{self.stem}.golden.zip"
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -66,8 +78,3 @@ class Exported:
     size_bytes: int
     contract: "Contract"
     convert_seconds: float
-
-
-def target_path(folder: Path, stem: str, known: Format, precision: str) -> Path:
-    """`ckpt.tflite` for fp32, `ckpt-int8.tflite` for the others."""
-    return folder / f"{stem}{'' if precision == 'fp32' else f'-{precision}'}{known.suffix}"

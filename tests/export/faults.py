@@ -106,13 +106,12 @@ class Workshop:
 
     def export(self, name: str, precision: str = "fp32", checkpoint: Path | None = None) -> Exported:
         """As `pmsi-export` does it, but in this process."""
-        known = FORMATS[name]
         folder = Path(tempfile.mkdtemp(dir=self.root))
         quantised = self.prepared if precision == "int8" else None
-        target = folder / f"ckpt{known.suffix}"
-        return exporter.export(
-            Job(checkpoint or self.checkpoint, name, precision, target, photos=self.photos, quantised=quantised)
+        job = Job(
+            checkpoint or self.checkpoint, name, precision, folder, "ckpt", photos=self.photos, quantised=quantised
         )
+        return exporter.export(job)
 
     @lru_cache  # noqa: B019 (one workshop per process)
     def good(self, name: str, precision: str = "fp32") -> Exported:

@@ -50,7 +50,12 @@ def test_every_file_passed_its_gate_on_golden_samples_and_photos(exported, name)
 
 def test_an_export_leaves_models_contracts_labels_and_nothing_else(exported):
     suffixes = [known.suffix for known in FORMATS.values()]
-    expected = {"ckpt.labels.txt", *(f"ckpt{s}" for s in suffixes), *(f"ckpt{s}.json" for s in suffixes)}
+    expected = {
+        "ckpt.labels.txt",
+        "ckpt.golden.zip",
+        *(f"ckpt{s}" for s in suffixes),
+        *(f"ckpt{s}.json" for s in suffixes),
+    }
     assert {path.name for path in exported.folder.iterdir()} == expected
     assert (exported.folder / "ckpt.labels.txt").read_text(encoding="utf-8").splitlines() == list(CLASSES)
 

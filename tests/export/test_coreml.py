@@ -36,13 +36,14 @@ def models(checkpoint, tmp_path_factory):
         "import sys; from pathlib import Path\n"
         "from pmsi_export.exporter import export; from pmsi_export.job import Job\n"
         "checkpoint, folder, *precisions = sys.argv[1:]\n"
-        "for each in precisions: export(Job(Path(checkpoint), 'coreml', each, Path(folder) / f'{each}.mlpackage'))"
+        "for each in precisions: export(Job(Path(checkpoint), 'coreml', each, Path(folder), 'ckpt'))"
     )
     command = [sys.executable, "-c", code, checkpoint, folder, *PRECISIONS]
     done = subprocess.run(command, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     # The network is a random one, which a coarse precision may change too much for its gate.
-    return {package.name.split(".")[0]: package for package in folder.glob("*.mlpackage")}
+    packages = {path.name.replace(".rejected", ""): path for path in folder.glob("*.mlpackage")}
+    return {each: packages[f"ckpt{'' if each == 'fp32' else f'-{each}'}.mlpackage"] for each in PRECISIONS}
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def check_final_names(folder: Path) -> None:
 def test_whenever_an_export_is_killed_no_half_file_has_a_final_name(checkpoint, tmp_path):
     """The earlier file stays until the new one takes its place; the next export works and tidies up."""
     model = tmp_path / "ckpt.ptl"
-    job = Job(checkpoint, "torchscript", "fp32", model)
+    job = Job(checkpoint, "torchscript", "fp32", tmp_path, "ckpt")
     export(job)
     earlier = model.stat().st_ino
     moments: dict[str, Callable[[], object]] = {

@@ -12,7 +12,6 @@ class Bomb:
 
 
 def test_a_converter_that_crashes_takes_nothing_with_it(tmp_path):
-    target = tmp_path / "model.tflite"
-    outcome = export_apart(Job(tmp_path / "ckpt.pt", "tflite", "fp32", target, photos=Bomb()))
+    outcome = export_apart(Job(tmp_path / "ckpt.pt", "tflite", "fp32", tmp_path, "ckpt", photos=Bomb()))
     assert isinstance(outcome, Failure)
     assert outcome.reason.startswith("the converter was killed by SIGABRT")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pmsi_export.job import Exported, Job, Variant, target_path
+from pmsi_export.job import Exported, Job, Variant
 from pmsi_export.registry import COMPRESSED, FORMATS, INT8_WEIGHTS, PRECISIONS, Format, get_format, refusal, require
 from pmsi_export.worker import Failure, export_apart, prepare_int8_apart, silence_tracker, stop_all
 from pmsi_mobile.cli import entry_point
@@ -55,6 +55,12 @@ def export(
         ),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Folder for the files [default: beside the checkpoint].")] = None,
+    android: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="android_demo", help="Folder of the demo app: put the files that it can open into it too."
+        ),
+    ] = None,
     name: Annotated[
         str | None, typer.Option(help="Name of the files without suffix [default: the checkpoint's].")
     ] = None,
@@ -94,6 +100,7 @@ def export(
 
         show(checkpoint, as_json)
         return
+    from pmsi_export.app import check_app, put_into_app
     from pmsi_export.commands._export_output import print_table, row, why_not
     from pmsi_export.contract import write_labels
 
@@ -109,6 +116,8 @@ def export(
 
         needed = any(precision == "int8" for _, precision in chosen)
         calibrating = calibration_photos(calibration, checkpoint, needed=needed)
+    if android:
+        check_app(android, [known for known, _ in chosen])
     exact = all(precision == "fp32" for _, precision in chosen)
     photos = None if no_verify or (exact and not data) else _evaluation_photos(data, checkpoint, variant)
     folder, stem = output or checkpoint.parent, name or f"{checkpoint.stem}{variant}"
@@ -117,7 +126,8 @@ def export(
             checkpoint,
             known.name,
             precision,
-            target_path(folder, stem, known, precision),
+            folder,
+            stem,
             not no_verify,
             photos,
             variant=variant,
@@ -129,6 +139,9 @@ def export(
     made = [outcome for _, outcome in outcomes if not isinstance(outcome, Failure)]
     if made:
         write_labels(made[0].contract.classes, folder / f"{stem}.labels.txt")
+    good = [job for job, outcome in outcomes if not why_not(outcome)]
+    if android:
+        put_into_app(good, android)
 
     if as_json:
         typer.echo(json.dumps([row(job, outcome) for job, outcome in outcomes]))
@@ -136,9 +149,9 @@ def export(
         print_table(outcomes)
         for reason, names in refused.items():
             typer.echo(f"{', '.join(names)} cannot be written {reason}")
-        good = [str(job.target) for job, outcome in outcomes if not why_not(outcome)]
         if good:
-            typer.echo(f"next: pmsi-bench {shlex.join(good)}")
+            bench = f"pmsi-bench {shlex.join(str(job.target) for job in good)}"
+            typer.echo(f"next: open {android} in Android Studio and press Run" if android else f"next: {bench}")
     failed = [f"{job.target.name} ({why})" for job, outcome in outcomes if (why := why_not(outcome))]
     if failed:
         raise MeasurementError(f"{len(failed)} of {len(jobs)} files failed: {', '.join(failed)}")
