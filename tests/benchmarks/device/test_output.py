@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmsi_bench.device.output import Delegation, Statistics, parse_output
@@ -85,6 +85,7 @@ def test_refused_delegate_says_why():
 
 
 @pytest.mark.parametrize("prefix", ["", "INFO: ", "11-24 10:00:00.123  4242  4242 I tflite  : "])
+@settings(deadline=None)
 @given(
     count=st.integers(2, 10**6),
     mean=st.floats(1e-3, 1e9),
@@ -102,6 +103,7 @@ def test_any_number_that_a_stream_prints_is_read(prefix: str, count: int, mean: 
     assert (output.runs.min_us, output.runs.median_us, output.runs.percentiles[95]) == (low, median, low)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2400))
 def test_output_cut_off_anywhere_is_read_as_far_as_it_goes(length: int):
     whole = (OUTPUTS / "litert.txt").read_text()

@@ -1,0 +1,50 @@
+"""What a benchmark changes on a phone, and that it is undone."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from pmsi_bench.device.adb import DeviceLost, Phone
+from pmsi_mobile.errors import MeasurementError
+
+FOLDER = "/data/local/tmp/pmsi-bench"
+_FIXED = "cmd power set-fixed-performance-mode-enabled"
+
+
+@contextmanager
+def own_folder(phone: Phone, say: Callable[[str], None]) -> Iterator[str]:
+    """An empty folder on the phone, removed at the end whatever happens, with programs of it that still run.
+
+    What an earlier run left behind when its phone was unplugged is removed first. Where the phone is gone at the end,
+    `say` is told what stays. Raises MeasurementError where the folder cannot be made.
+    """
+    _remove(phone)
+    made = phone.shell(f"mkdir -p {FOLDER}")
+    if made.code:
+        raise MeasurementError(f"{phone.serial} does not let adb make {FOLDER}: {made.output.strip()}")
+    try:
+        yield FOLDER
+    finally:
+        try:
+            _remove(phone)
+        except DeviceLost:
+            say(f"{FOLDER} may still be on {phone.serial}: the next run removes it, or adb shell rm -rf {FOLDER}")
+
+
+@contextmanager
+def fixed_performance(phone: Phone, say: Callable[[str], None]) -> Iterator[bool]:
+    """Clocks held where the phone can keep them, back to normal at the end; yields whether the phone can do it."""
+    able = phone.shell(f"{_FIXED} true").code == 0
+    try:
+        yield able
+    finally:
+        if able:
+            try:
+                phone.shell(f"{_FIXED} false")
+            except DeviceLost:
+                say(f"{phone.serial} may still hold its clocks: adb shell {_FIXED} false, or restart it")
+
+
+def _remove(phone: Phone) -> None:
+    # The brackets keep the pattern from matching the shell that runs this line.
+    phone.shell(f"pkill -f {FOLDER}/[b]enchmark_model")
+    phone.shell(f"rm -rf {FOLDER}")

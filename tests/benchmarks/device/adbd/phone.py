@@ -1,0 +1,143 @@
+"""The pretended phone behind the test adbd: its files, its state, and what is wrong with it."""
+
+import posixpath
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks.device.adbd.transport import Dropped
+
+TEMPORARY = "/data/local/tmp"
+STORAGE = "/sdcard/Android/data"
+_CPU = "/sys/devices/system/cpu"
+_BIG, _LITTLE = 2_850_000, 1_800_000
+
+
+@dataclass
+class Faults:
+    """What goes wrong.
+
+    drop: the connection ends at the nth time that something is done, such as ("run", 2).
+    space: bytes that fit on the data partition. bytes_per_second: of the link.
+    """
+
+    drop: tuple[str, int] | None = None
+    space: int | None = None
+    bytes_per_second: float | None = None
+    no_execute: bool = False
+    read_only: bool = False
+
+
+@dataclass
+class App:
+    """The demo app. behaviour: what it does when its benchmark is started."""
+
+    installed: bool = True
+    behaviour: str = "works"
+    running: bool = False
+
+
+@dataclass
+class Phone:
+    """folder: everything that the phone's paths mean lies in it.
+
+    abi: of the CPU. status: thermal, one for each time that it is asked, the last one again and again.
+    gpu: what the GPU delegate does: `half` arithmetic, `refused`, or a `constant` output. build: of benchmark_model.
+    """
+
+    folder: Path
+    model: str = "Pixel Test"
+    abi: str = "arm64-v8a"
+    sdk: int = 34
+    status: list[int] = field(default_factory=lambda: [0])
+    gpu: str = "half"
+    build: str = "litert"
+    fixed_performance: bool = False
+    fixed_performance_settable: bool = True
+    faults: Faults = field(default_factory=Faults)
+    app: App = field(default_factory=App)
+    unplug: Callable[[], None] = field(default=lambda: None)
+    steps: list[tuple[str, str]] = field(default_factory=list)
+    _counts: Counter = field(default_factory=Counter)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.folder = self.folder.resolve()
+        for folder in (TEMPORARY, STORAGE):
+            self.path(folder).mkdir(parents=True)
+        for core in range(8):
+            frequency = self.path(f"{_CPU}/cpu{core}/cpufreq")
+            frequency.mkdir(parents=True)
+            (frequency / "cpuinfo_max_freq").write_text(f"{_LITTLE if core < 4 else _BIG}\n")
+            (frequency / "scaling_governor").write_text("schedutil\n")
+
+    def path(self, path: str) -> Path:
+        """Where a path of the phone lies: the folder is its root, above which nothing is.
+
+        Raises PermissionError for one that a link would lead out of the folder.
+        """
+        real = (self.folder / posixpath.normpath(f"/{path}").lstrip("/")).resolve()
+        if not real.is_relative_to(self.folder):
+            raise PermissionError(path)
+        return real
+
+    def step(self, name: str, detail: str = "") -> None:
+        """Note that something is done; this is where a planted drop happens."""
+        with self._lock:
+            self.steps.append((name, detail))
+            self._counts[name] += 1
+            if self.faults.drop != (name, self._counts[name]):
+                return
+        self.unplug()
+        raise Dropped
+
+    def refusal(self, path: str) -> str | None:
+        """Why a file cannot be written there."""
+        writable = posixpath.normpath(path).startswith((f"{TEMPORARY}/", f"{STORAGE}/"))
+        if self.faults.read_only or not writable:
+            return "couldn't create file: Permission denied"
+        return None
+
+    def lack_of_space(self, path: str, size: int) -> str | None:
+        if self.faults.space is None:
+            return None
+        used = sum(
+            file.stat().st_size
+            for file in self.path(TEMPORARY).rglob("*")
+            if file.is_file() and file != self.path(path)
+        )
+        return "write failed: No space left on device" if used + size > self.faults.space else None
+
+    def wait_for_link(self, size: int) -> None:
+        if self.faults.bytes_per_second:
+            time.sleep(size / self.faults.bytes_per_second)
+
+    def thermal_status(self) -> int:
+        return self.status.pop(0) if len(self.status) > 1 else self.status[0]
+
+    @property
+    def left_behind(self) -> list[str]:
+        """Files and folders in the temporary folder and in the app's storage."""
+        return sorted(
+            str(file.relative_to(self.folder))
+            for folder in (TEMPORARY, STORAGE)
+            for file in self.path(folder).rglob("*")
+            if file.is_file() or folder == TEMPORARY
+        )
+
+    @property
+    def properties(self) -> dict[str, str]:
+        return {
+            "ro.product.manufacturer": "Pretended",
+            "ro.product.model": self.model,
+            "ro.soc.manufacturer": "Pretended",
+            "ro.soc.model": "PT1000",
+            "ro.build.version.release": "14",
+            "ro.build.version.sdk": str(self.sdk),
+            "ro.product.cpu.abi": self.abi,
+            "ro.product.cpu.abilist": self.abi,
+            "ro.build.fingerprint": "pretended/pt/pt:14/TEST/1:user/release-keys",
+        }

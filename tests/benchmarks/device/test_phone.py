@@ -1,0 +1,165 @@
+"""Choosing a phone, and what is asked of it."""
+
+import contextlib
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from pmsi_bench.device.adb import DeviceLost, TransferFailed, choose_phone
+from pmsi_bench.device.cores import Cluster, core_mask
+from pmsi_bench.device.folder import FOLDER, fixed_performance, own_folder
+from pmsi_bench.device.record import read_record
+from pmsi_bench.device.thermal import read_thermal, wait_until_cool
+from pmsi_mobile.errors import PmsiError
+from tests.benchmarks.device.adbd.phone import Faults, Phone
+from tests.benchmarks.device.workbench import plugged_in
+
+
+def test_the_only_phone_needs_no_serial_number(adb, phone: Phone):
+    with plugged_in(adb, phone) as daemon:
+        chosen = choose_phone(None)
+        assert chosen.serial == daemon.serial
+        assert chosen.shell("ls /nothing 2>&1").code == 1
+
+
+def test_several_phones_are_listed(adb, tmp_path: Path):
+    with ExitStack() as stack:
+        serials = [stack.enter_context(plugged_in(adb, Phone(tmp_path / name))).serial for name in ("one", "other")]
+        with pytest.raises(PmsiError, match="2 devices are connected, choose one with --device adb:SERIAL") as error:
+            choose_phone(None)
+        assert all(f"{serial} (device)" in str(error.value) for serial in serials)
+        assert choose_phone(serials[1]).serial == serials[1]
+        with pytest.raises(PmsiError, match="device ABC is not connected: adb sees "):
+            choose_phone("ABC")
+
+
+@pytest.mark.parametrize(
+    ("state", "settings", "words"),
+    [
+        ("unauthorized", {"authorised": False}, "has not allowed this computer: unlock it and accept"),
+        ("offline", {"answer": False}, "is offline: unplug it and plug it in again"),
+    ],
+)
+def test_phone_that_is_not_ready(adb, phone: Phone, state: str, settings: dict, words: str):
+    with plugged_in(adb, phone, state=state, **settings), pytest.raises(PmsiError, match=words):
+        choose_phone(None)
+
+
+def test_no_phone_and_no_adb(adb, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", adb["ANDROID_ADB_SERVER_PORT"])
+    with pytest.raises(PmsiError, match="no device is connected: plug the phone in and allow USB debugging"):
+        choose_phone(None)
+    # Nothing listens there.
+    monkeypatch.setenv("ANDROID_ADB_SERVER_PORT", "1")
+    for adb_program in (tmp_path / "nothing", Path("/bin/false")):
+        monkeypatch.setenv("ADBUTILS_ADB_PATH", str(adb_program))
+        with pytest.raises(PmsiError, match=r"no adb server can be reached or started .* platform-tools") as error:
+            choose_phone(None)
+        assert "\n" not in str(error.value)
+
+
+def test_files_go_there_and_back(adb, phone: Phone):
+    content = bytes(range(256)) * 1000
+    with plugged_in(adb, phone):
+        chosen = choose_phone(None)
+        chosen.push(content, "/data/local/tmp/a file", executable=True)
+        assert chosen.read("/data/local/tmp/a file") == content
+        with pytest.raises(TransferFailed, match="No such file or directory"):
+            chosen.read("/data/local/tmp/none")
+        with pytest.raises(TransferFailed, match="couldn't create file: Permission denied"):
+            chosen.push(b"", "/system/file")
+    assert phone.path("/data/local/tmp/a file").stat().st_mode & 0o777 == 0o755
+
+
+def test_record(adb, phone: Phone):
+    with plugged_in(adb, phone):
+        record = read_record(choose_phone(None), "little")
+    assert (record.name, record.soc, record.android, record.sdk) == (
+        "Pretended Pixel Test", "Pretended PT1000", "14", 34,
+    )  # fmt: skip
+    assert record.abis == ("arm64-v8a",)
+    assert (record.battery_percent, record.battery_celsius) == (83, 27.1)
+    assert record.clusters[1] == Cluster(cores=(4, 5, 6, 7), max_mhz=2850, governor="schedutil")
+    assert record.affinity == "f"
+
+
+THREE = [
+    Cluster(cores=(0, 1, 2, 3), max_mhz=1800, governor=None),
+    Cluster(cores=(4, 5, 6), max_mhz=2400, governor=None),
+    Cluster(cores=(7,), max_mhz=2850, governor=None),
+]
+
+
+@pytest.mark.parametrize(("cores", "mask"), [("big", 0xF0), ("little", 0x0F), ("80", 0x80), ("0xC0", 0xC0)])
+def test_cores_become_a_mask(cores: str, mask: int):
+    assert core_mask(cores, THREE) == mask
+
+
+@pytest.mark.parametrize(
+    ("cores", "clusters", "words"),
+    [
+        ("fast", THREE, "pass big, little, or a hexadecimal mask"),
+        ("0", THREE, "pass big, little, or a hexadecimal mask"),
+        ("100", THREE, "pass big, little, or a hexadecimal mask"),
+        ("big", THREE[:1], "one kind of core, pass a mask such as f0"),
+        ("little", [], "no frequencies of its cores, pass a mask"),
+    ],
+)
+def test_cores_that_are_none(cores: str, clusters: list[Cluster], words: str):
+    with pytest.raises(PmsiError, match=words):
+        core_mask(cores, clusters)
+
+
+def test_warm_phone_is_waited_for(adb, phone: Phone):
+    phone.status = [2, 1, 0]
+    said: list[str] = []
+    with plugged_in(adb, phone):
+        state = wait_until_cool(choose_phone(None), said.append, poll_seconds=0)
+    assert [line[-16:] for line in said] == ["thermal status 2", "thermal status 1"]
+    assert state.status == 0
+    # The live readings, not the last event's.
+    assert state.temperatures == {"CPU0": 31.5, "skin": 28.25}
+
+
+def test_phone_that_stays_warm_is_not_waited_for_without_end(adb, phone: Phone):
+    phone.status = [3]
+    with plugged_in(adb, phone):
+        state = wait_until_cool(choose_phone(None), lambda _: None, seconds=0.2, poll_seconds=0.05)
+    assert state.throttled
+    assert state.status == 3
+
+
+def test_phone_without_a_thermal_service(adb, tmp_path: Path):
+    with plugged_in(adb, Phone(tmp_path / "phone", sdk=28)):
+        state = read_thermal(choose_phone(None))
+    assert (state.status, state.temperatures, state.throttled) == (None, {}, False)
+
+
+def test_folder_and_clocks_are_put_back_whatever_happens(adb, phone: Phone):
+    left_over = phone.path(FOLDER)
+    left_over.mkdir()
+    (left_over / "model.tflite").touch()
+    with plugged_in(adb, phone):
+        chosen = choose_phone(None)
+        with (
+            contextlib.suppress(ZeroDivisionError),
+            own_folder(chosen, print),
+            fixed_performance(chosen, print) as able,
+        ):
+            assert able
+            assert phone.fixed_performance
+            assert list(left_over.iterdir()) == []
+            raise ZeroDivisionError
+    assert phone.left_behind == []
+    assert not phone.fixed_performance
+
+
+def test_what_stays_on_a_phone_that_is_gone_is_said(adb, tmp_path: Path):
+    phone = Phone(tmp_path / "phone", faults=Faults(drop=("ls", 1)))
+    said: list[str] = []
+    with plugged_in(adb, phone):
+        chosen = choose_phone(None)
+        with pytest.raises(DeviceLost, match="was disconnected while running ls"), own_folder(chosen, said.append):
+            chosen.shell("ls /data")
+    assert [line.split(":")[0] for line in said] == [f"{FOLDER} may still be on 127.0.0.1"]

@@ -1,0 +1,89 @@
+"""Real exported files, a pretended phone behind a real adb server, and the command run on them in this process."""
+
+import io
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+from pmsi_bench.commands.bench import main
+from pmsi_bench.device.results import DeviceResult
+from pmsi_export.contract import read_contract
+from pmsi_export.golden import GoldenSamples, write_golden
+from pmsi_mobile.checkpoint import load_checkpoint
+from tests.benchmarks.device.adbd.benchmark_model import tool_binary
+from tests.benchmarks.device.adbd.daemon import Daemon
+from tests.benchmarks.device.adbd.phone import Phone
+from tests.benchmarks.device.adbd.server import connected
+
+FIXTURES = Path(__file__).parents[2] / "export" / "fixtures" / "v1"
+SAMPLES = 3
+"""Golden samples that are kept; each costs a start of the program."""
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def result(self) -> DeviceResult:
+        return DeviceResult.model_validate_json(self.out)
+
+    @property
+    def error(self) -> str:
+        """The one line that says what is wrong, without `error: `."""
+        [line] = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        return line.removeprefix("error: ")
+
+
+@contextmanager
+def plugged_in(settings: dict[str, str], phone: Phone, *, state: str = "device", **adbd: object) -> Iterator[Daemon]:
+    """The phone on the adb server of these settings, which is the one that this process uses meanwhile."""
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.dict(os.environ, settings))
+        daemon = stack.enter_context(Daemon(phone, **adbd))
+        stack.enter_context(connected(settings, daemon, state=state))
+        yield daemon
+
+
+def pmsi_bench(*arguments: object) -> Shown:
+    """Run the command."""
+    out, err = io.StringIO(), io.StringIO()
+    code = 0
+    with (
+        mock.patch.object(sys, "argv", ["pmsi-bench", *map(str, arguments)]),
+        mock.patch.object(sys, "stdin", io.StringIO()),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+    return Shown(code, out.getvalue(), err.getvalue())
+
+
+def make_models(folder: Path) -> Path:
+    """A folder of real exported files of 64 px with their golden samples."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("ckpt.tflite", "ckpt-int8.tflite", "ckpt.onnx"):
+        shutil.copy(FIXTURES / name, folder / name)
+    golden = load_checkpoint(FIXTURES / "ckpt.pt").golden
+    samples = GoldenSamples(golden.images[:SAMPLES].permute(0, 2, 3, 1).numpy(), golden.probabilities[:SAMPLES].numpy())
+    write_golden(samples, read_contract(folder / "ckpt.tflite"), folder / "ckpt.golden.zip")
+    return folder
+
+
+def make_tool(folder: Path, abi: str = "arm64-v8a") -> Path:
+    """What stands for benchmark_model."""
+    path = folder / f"benchmark_model_{abi}"
+    path.write_bytes(tool_binary(abi))
+    return path
