@@ -1,5 +1,6 @@
-"""`pmsi-bench`: how long exported model files take on this host."""
+"""`pmsi-bench`: how long exported model files take on this host or on a phone."""
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,6 +10,13 @@ from pmsi_mobile.cli import entry_point
 
 if TYPE_CHECKING:
     from pmsi_bench.results import BenchResult, FileResult
+
+
+class Runner(StrEnum):
+    """What runs the files on a phone."""
+
+    benchmark_model = "benchmark_model"
+    app = "app"
 
 
 def bench(
@@ -22,11 +30,37 @@ def bench(
     report: Annotated[
         Path | None, typer.Option(metavar="FILE.html", help="Write the result as an HTML page too.")
     ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="adb[:SERIAL]", help="Run on a phone over adb instead of on this host.")
+    ] = None,
+    runner: Annotated[
+        Runner, typer.Option(help="On the phone: Google's benchmark_model, or the demo app's benchmark.")
+    ] = Runner.benchmark_model,
+    delegate: Annotated[
+        str, typer.Option(metavar="cpu,gpu,nnapi", help="On the phone: one or more, each a row of its own.")
+    ] = "cpu",
+    cores: Annotated[
+        str | None, typer.Option(metavar="big|little|MASK", help="On the phone: the cores to keep to. [default: any]")
+    ] = None,
+    runs: Annotated[int, typer.Option(min=1, help="On the phone: inferences in each round.")] = 50,
+    benchmark_model: Annotated[
+        Path | None,
+        typer.Option(metavar="PATH", help="The program to use. [default: Google's, fetched once after asking]"),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Fetch benchmark_model without asking.")] = False,
 ) -> None:
     """Time model files side by side: interleaved rounds, each file in its own process, ratios to the first."""
     import shlex
     import sys
     from datetime import UTC, datetime
+
+    command = shlex.join(["pmsi-bench", *sys.argv[1:]])
+    if device:
+        from pmsi_bench.commands._on_device import DeviceOptions, bench_on_device
+
+        options = DeviceOptions(device, runner.value, delegate, cores, threads, runs, rounds, benchmark_model, yes)
+        bench_on_device(files, options, as_json=as_json, command=command)
+        return
 
     from pmsi_bench.collect import find_models
     from pmsi_bench.measure import Job, measure
@@ -48,7 +82,7 @@ def bench(
         models,
         contracts,
         outcomes,
-        command=shlex.join(["pmsi-bench", *sys.argv[1:]]),
+        command=command,
         started=started,
         threads=threads,
         rounds_asked=rounds,

@@ -1,0 +1,158 @@
+"""`pmsi-bench --device`: files on a phone."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from pmsi_mobile.errors import MeasurementError, PmsiError
+
+if TYPE_CHECKING:
+    from pmsi_bench.device.adb import Phone
+    from pmsi_bench.device.burst import Delegate, DeviceRunner
+    from pmsi_bench.device.record import DeviceRecord
+    from pmsi_bench.device.results import DeviceResult
+
+
+@dataclass(frozen=True)
+class DeviceOptions:
+    """As given on the command line."""
+
+    device: str
+    runner: str
+    delegate: str
+    cores: str | None
+    threads: int
+    runs: int
+    rounds: int
+    benchmark_model: Path | None
+    yes: bool
+
+
+def bench_on_device(files: Sequence[Path], options: DeviceOptions, *, as_json: bool, command: str) -> "DeviceResult":
+    """Measure the files on the phone and print the result. Raises PmsiError for wrong use, MeasurementError where a
+    file could not be measured, throttling or not, or its outputs are wrong."""
+    from rich.console import Console
+
+    from pmsi_bench.device.table import print_result
+
+    result = _measure(files, options, command)
+    if as_json:
+        typer.echo(result.model_dump_json(indent=2))
+    else:
+        print_result(result, Console(markup=False, highlight=False))
+    _raise_problems(result)
+    return result
+
+
+def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "DeviceResult":
+    from datetime import UTC, datetime
+
+    from pmsi_bench.collect import find_models
+    from pmsi_bench.device.adb import choose_phone
+    from pmsi_bench.device.burst import Job
+    from pmsi_bench.device.folder import fixed_performance
+    from pmsi_bench.device.record import read_record
+    from pmsi_bench.device.results import DeviceResult, device_rows
+    from pmsi_bench.device.session import run_session
+    from pmsi_bench.device.thermal import wait_until_cool
+    from pmsi_export.contract import read_contract
+    from pmsi_export.golden import golden_of
+    from pmsi_mobile.files import sha256
+    from pmsi_mobile.progress import progress
+
+    delegates = _delegates(options.delegate)
+    serial = _serial(options.device)
+    jobs = [
+        Job(model, contract, golden, delegate)
+        for model in find_models(files)
+        for contract in [read_contract(model)]
+        for golden in [golden_of(model, contract)]
+        for delegate in delegates
+    ]
+    phone = choose_phone(serial)
+    record = read_record(phone, options.cores)
+    tool = _tool(options, record) if options.runner == "benchmark_model" else None
+    started, before = datetime.now(UTC), wait_until_cool(phone, _say)
+    with (
+        _runner(options, phone, record, tool) as runner,
+        fixed_performance(phone, _say) as fixed,
+        progress("measuring") as step,
+    ):
+        session = run_session(phone, runner, jobs, rounds=options.rounds, say=_say, progress=step)
+    rows = device_rows(jobs, session.outcomes, options.rounds)
+    return DeviceResult(
+        command=command,
+        started=started,
+        runner="app" if tool is None else "benchmark_model",
+        tool_sha256=sha256(tool) if tool else None,
+        threads=options.threads,
+        runs=options.runs,
+        rounds=options.rounds,
+        device=record,
+        fixed_performance=fixed,
+        thermal_before=before,
+        thermal_after=session.thermal_after,
+        lost=session.lost,
+        baseline=next((row.title for row in rows if row.figures), None),
+        rows=rows,
+    )
+
+
+def _runner(
+    options: DeviceOptions, phone: "Phone", record: "DeviceRecord", tool: Path | None
+) -> "AbstractContextManager[DeviceRunner]":
+    if tool:
+        from pmsi_bench.device.tool import tool_runner
+
+        return tool_runner(phone, _say, tool, threads=options.threads, runs=options.runs, mask=record.affinity)
+    from pmsi_bench.device.app import app_runner
+
+    return app_runner(phone, _say, threads=options.threads, runs=options.runs)
+
+
+def _tool(options: DeviceOptions, record: "DeviceRecord") -> Path:
+    from pmsi_bench.device.binary import find_tool
+
+    def confirm(question: str) -> bool:
+        return options.yes or (sys.stdin.isatty() and typer.confirm(question, err=True))
+
+    return find_tool(options.benchmark_model, record.abis, confirm)
+
+
+def _delegates(text: str) -> "list[Delegate]":
+    known: dict[str, Delegate] = {"cpu": "cpu", "gpu": "gpu", "nnapi": "nnapi"}
+    names = text.split(",")
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise PmsiError(f"--delegate {text}: {unknown[0]!r} is none, pass one or more of cpu,gpu,nnapi")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _serial(device: str) -> str | None:
+    kind, _, serial = device.partition(":")
+    if kind != "adb":
+        raise PmsiError(f"--device {device}: pass adb, or adb:SERIAL with a serial number of adb devices")
+    return serial or None
+
+
+def _say(message: str) -> None:
+    typer.echo(message, err=True)
+
+
+def _raise_problems(result: "DeviceResult") -> None:
+    if result.lost:
+        measured = sum(row.figures is not None for row in result.rows)
+        raise MeasurementError(f"{result.lost}; {measured} of {len(result.rows)} rows have figures")
+    failed = [f"{row.title} ({row.reason})" for row in result.rows if row.status in ("partial", "failed")]
+    if failed:
+        raise MeasurementError(f"{len(failed)} of {len(result.rows)} could not be measured: {'; '.join(failed)}")
+    wrong = [f"{row.title} ({row.parity.reason})" for row in result.rows if row.parity.status == "failed"]
+    if wrong:
+        raise MeasurementError(f"outputs of the phone fail their gate: {'; '.join(wrong)}")
+    if not result.baseline:
+        raise MeasurementError(f"none of the files can be run this way: {result.rows[0].reason}")

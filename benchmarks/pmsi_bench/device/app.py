@@ -1,0 +1,147 @@
+"""Running model files in the demo app's benchmark, started over adb."""
+
+import re
+import shlex
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from pmsi_bench.device.adb import DeviceLost, Phone
+from pmsi_bench.device.app_result import AppResult, parse_app_result
+from pmsi_bench.device.burst import Burst, Job
+from pmsi_bench.device.parity import judge_golden
+from pmsi_bench.device.profile import OpTime
+from pmsi_export.contract import Parity
+from pmsi_export.parity import not_measured
+from pmsi_export.runner import NotRunnable
+from pmsi_mobile.errors import MeasurementError, PmsiError
+from pmsi_mobile.files import sha256
+
+PACKAGE = "org.pmsi.mobile.demo"
+_FILES = f"/sdcard/Android/data/{PACKAGE}/files"
+_MODELS = f"{_FILES}/models/pmsi-bench-"
+"""How the names of files begin that a benchmark brings there, and removes."""
+_RESULT = "pmsi-bench.json"
+_RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "executorch": "executorch"}
+_WARM_UP = 10
+_CRASH = re.compile(r"(?:[\w.]+(?:Error|Exception)\b|Fatal signal|Abort message).*")
+_SECONDS = 300.0
+_POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True)
+class AppRunner:
+    """The demo app on one phone. seconds: as long a benchmark may take."""
+
+    phone: Phone
+    threads: int
+    runs: int
+    seconds: float = _SECONDS
+    poll_seconds: float = _POLL_SECONDS
+
+    def prepare(self, job: Job) -> None:
+        if job.contract.format not in _RUNTIMES:
+            raise NotRunnable(job.model, f"the demo app has no runtime for {job.model.suffix}")
+        path = f"{_FILES}/models/{_name(job)}"
+        if self.phone.shell(f"ls {path}").code:
+            self.phone.push(job.model.read_bytes(), path)
+            # The app takes those that belong to the model.
+            for golden in job.model.parent.glob("*.golden.zip"):
+                self.phone.push(golden.read_bytes(), f"{_MODELS}{sha256(golden)[:16]}.golden.zip")
+
+    def burst(self, job: Job) -> Burst:
+        result = self._run(job, self.runs, _WARM_UP)
+        latencies = result.latencies_ns
+        if not latencies:
+            raise MeasurementError("the app's result has no latencies: install the app of this version")
+        milliseconds = np.asarray(latencies) / 1e6
+        memory = result.memory
+        return Burst(
+            inferences=len(latencies),
+            load_ms=result.load_ms,
+            first_inference_ms=result.first_inference_ms,
+            mean_ms=float(milliseconds.mean()),
+            median_ms=float(np.median(milliseconds)),
+            min_ms=float(milliseconds.min()),
+            max_ms=float(milliseconds.max()),
+            stdev_ms=float(milliseconds.std()),
+            latencies_ns=latencies,
+            peak_memory_mb=memory.rss_peak_bytes / 2**20 if memory and memory.rss_peak_bytes else None,
+            note=result.delegate_note,
+            throttled=bool(result.thermal_status_before or result.thermal_status_after),
+        )
+
+    def parity(self, job: Job) -> Parity:
+        rows = self._run(job, 1, 0).golden
+        if rows is None:
+            return not_measured(job.contract.precision, f"the app found no golden samples for {job.model.name}")
+        outputs = iter(rows)
+        runtime = f"the demo app on {self.phone.serial}, {job.delegate}"
+        return judge_golden(job, lambda _: np.asarray(next(outputs, []), np.float32), runtime)
+
+    def operators(self, job: Job) -> Sequence[OpTime]:
+        return []
+
+    def _run(self, job: Job, runs: int, warm_up: int) -> AppResult:
+        """One start of the app, from nothing to its result."""
+        path = f"{_FILES}/results/{_RESULT}"
+        extras = [
+            *("--es", "model", _name(job)),
+            *("--es", "runtime", _RUNTIMES[job.contract.format]),
+            *("--es", "delegate", job.delegate),
+            *("--ei", "threads", str(self.threads)),
+            *("--ei", "warmup", str(warm_up)),
+            *("--ei", "runs", str(runs)),
+            *("--es", "result", _RESULT),
+        ]
+        self.phone.shell(f"am force-stop {PACKAGE}")
+        self.phone.shell(f"rm -f {path}")
+        started = self.phone.shell(shlex.join(["am", "start", "-W", "-n", f"{PACKAGE}/.BenchmarkActivity", *extras]))
+        if started.code or "Error" in started.output:
+            raise MeasurementError(f"the app's benchmark cannot be started: {started.output.strip().splitlines()[-1]}")
+        self._wait_for(path)
+        result = parse_app_result(self.phone.read(path))
+        if result.model_sha256 != sha256(job.model):
+            raise MeasurementError("the app measured another file than the one that was brought to it")
+        return result
+
+    def _wait_for(self, path: str) -> None:
+        limit = time.monotonic() + self.seconds
+        while self.phone.shell(f"ls {path}").code:
+            if time.monotonic() > limit:
+                raise MeasurementError(f"the app gave no result within {self.seconds:g} s: try fewer --runs")
+            # It may end just after it has written the result.
+            if self.phone.shell(f"pidof {PACKAGE}").code and self.phone.shell(f"ls {path}").code:
+                raise MeasurementError(f"the app crashed: {self._crash()}")
+            time.sleep(self.poll_seconds)
+
+    def _crash(self) -> str:
+        log = self.phone.shell("logcat -d -b crash -t 60").output
+        found = _CRASH.search(log[log.rfind(f"Process: {PACKAGE}") :]) if PACKAGE in log else None
+        return found[0] if found else "adb logcat -b crash may say why"
+
+
+@contextmanager
+def app_runner(phone: Phone, say: Callable[[str], None], *, threads: int, runs: int) -> "Iterator[AppRunner]":
+    """The app, ready for benchmarks; ended at the end, and what was brought to it removed.
+
+    Raises PmsiError where it is not on the phone.
+    """
+    if phone.shell(f"pm path {PACKAGE}").code:
+        raise PmsiError(f"the demo app is not on {phone.serial}: build it (android_demo) and adb install it")
+    try:
+        yield AppRunner(phone, threads, runs)
+    finally:
+        try:
+            phone.shell(f"am force-stop {PACKAGE}")
+            phone.shell(f"rm -f {_MODELS}* {_FILES}/results/{_RESULT}")
+        except DeviceLost:
+            say(f"{_MODELS}* may still be on {phone.serial}: the next run removes it")
+
+
+def _name(job: Job) -> str:
+    """What the file is called among the app's models: by its content, for two files may share a name."""
+    return f"pmsi-bench-{sha256(job.model)[:16]}{job.model.suffix}"

@@ -1,0 +1,69 @@
+"""One go of inferences on the phone, and what every way of running them has in common."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from pmsi_bench.device.profile import OpTime
+from pmsi_export.contract import Contract, Parity
+from pmsi_export.golden import GoldenSamples
+
+Delegate = Literal["cpu", "gpu", "nnapi"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model file and the delegate that it is to run on. golden: the samples beside it, where there are any."""
+
+    model: Path
+    contract: Contract
+    golden: GoldenSamples | None
+    delegate: Delegate
+
+
+class Burst(BaseModel):
+    """What one start of the program, or of the app's benchmark, gave."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    inferences: int
+    load_ms: float | None
+    first_inference_ms: float | None
+    mean_ms: float
+    median_ms: float | None
+    """Null where an old benchmark_model prints none."""
+    min_ms: float | None
+    max_ms: float | None
+    stdev_ms: float | None
+    latencies_ns: list[int] | None
+    """One per inference, where they are known one by one."""
+    peak_memory_mb: float | None
+    """MiB, of the whole process."""
+    note: str | None
+    """How much of the graph the delegate took, or what fell back."""
+    throttled: bool
+
+    @property
+    def typical_ms(self) -> float:
+        """The median, or the mean where there is none."""
+        return self.mean_ms if self.median_ms is None else self.median_ms
+
+
+class DeviceRunner(Protocol):
+    """A way to run files on the phone. Every method raises DeviceLost when the phone is gone, and MeasurementError
+    when the job alone cannot be done."""
+
+    def prepare(self, job: Job) -> None:
+        """Bring the file to the phone."""
+
+    def burst(self, job: Job) -> Burst:
+        """Run it for a while."""
+
+    def parity(self, job: Job) -> Parity:
+        """The golden samples as the phone computes them, judged here."""
+
+    def operators(self, job: Job) -> Sequence[OpTime]:
+        """What each operator takes; none where that cannot be had."""

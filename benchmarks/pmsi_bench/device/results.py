@@ -1,0 +1,159 @@
+"""The result of a benchmark on a phone: what `--json` prints and the report shows."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from statistics import median
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from pmsi_bench.collect import short_names
+from pmsi_bench.device.burst import Burst, Delegate, Job
+from pmsi_bench.device.profile import OpTime
+from pmsi_bench.device.record import DeviceRecord
+from pmsi_bench.device.session import Outcome
+from pmsi_bench.device.thermal import Thermal
+from pmsi_bench.statistics import Ratio, ratio
+from pmsi_export.contract import Parity
+from pmsi_export.parity import not_measured
+from pmsi_mobile.files import size_bytes
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DeviceFigures(_Record):
+    """Of one row, over its rounds. Milliseconds."""
+
+    load_ms: float | None
+    first_inference_ms: float | None
+    typical_ms: float
+    """Median over the rounds of a round's median, or of its mean where the program prints no median."""
+    typical_is: Literal["median", "mean"]
+    mean_ms: float
+    min_ms: float | None
+    max_ms: float | None
+    inferences: int
+    peak_memory_mb: float | None
+    ratio: Ratio
+    """To the baseline's rounds, round with round; its own is 1."""
+
+
+class DeviceRow(_Record):
+    """One file on one delegate."""
+
+    name: str
+    path: str
+    format: str
+    precision: str
+    size_bytes: int
+    checkpoint_sha256: str
+    delegate: Delegate
+    status: Literal["measured", "partial", "not runnable", "failed"]
+    """`partial`: some rounds, until what `reason` says; `failed`: none."""
+    reason: str | None
+    note: str | None
+    """How much of the graph the delegate took, or what fell back."""
+    figures: DeviceFigures | None
+    rounds: list[Burst]
+    parity: Parity
+    """Of the phone's own outputs."""
+    operators: list[OpTime]
+    """None where the program gives none."""
+    throttled: bool
+    """Whether the phone slowed itself down in one of the rounds."""
+
+    @property
+    def title(self) -> str:
+        """Names the row."""
+        return f"{self.name}, {self.delegate}"
+
+
+class DeviceResult(_Record):
+    """One run of `pmsi-bench --device`."""
+
+    schema_version: Literal[1] = 1
+    command: str
+    started: datetime
+    """UTC."""
+    runner: Literal["benchmark_model", "app"]
+    tool_sha256: str | None
+    """Of the benchmark_model that ran."""
+    threads: int
+    runs: int
+    """Inferences asked for in each round."""
+    rounds: int
+    """Asked for."""
+    device: DeviceRecord
+    fixed_performance: bool
+    """Whether the phone held its clocks."""
+    thermal_before: Thermal
+    thermal_after: Thermal | None
+    """Null when the phone was gone."""
+    lost: str | None
+    """When the phone was gone before the end."""
+    baseline: str | None
+    """Title of the row that ratios refer to: the first that was measured."""
+    rows: list[DeviceRow]
+
+
+def device_rows(jobs: Sequence[Job], outcomes: Sequence[Outcome], rounds: int) -> list[DeviceRow]:
+    """Rows of the outcomes, in the order of their jobs. rounds: asked for."""
+    models = list(dict.fromkeys(job.model for job in jobs))
+    names = dict(zip(models, short_names(models), strict=True))
+    baseline = next((outcome.rounds for outcome in outcomes if outcome.rounds), [])
+    return [_row(names[job.model], job, outcome, baseline, rounds) for job, outcome in zip(jobs, outcomes, strict=True)]
+
+
+def _row(name: str, job: Job, outcome: Outcome, baseline: Sequence[Burst], rounds: int) -> DeviceRow:
+    contract, measured = job.contract, outcome.rounds
+    return DeviceRow(
+        name=name,
+        path=str(job.model),
+        format=contract.format,
+        precision=contract.precision,
+        size_bytes=size_bytes(job.model),
+        checkpoint_sha256=contract.checkpoint_sha256,
+        delegate=job.delegate,
+        status=_status(outcome, rounds),
+        reason=outcome.problem,
+        note=measured[-1].note if measured else None,
+        figures=_figures(measured, baseline) if measured else None,
+        rounds=measured,
+        parity=outcome.parity or not_measured(contract.precision, outcome.problem or "the benchmark ended before"),
+        operators=list(outcome.operators),
+        throttled=outcome.throttled or any(burst.throttled for burst in measured),
+    )
+
+
+def _status(outcome: Outcome, rounds: int) -> Literal["measured", "partial", "not runnable", "failed"]:
+    if len(outcome.rounds) == rounds:
+        return "measured"
+    if outcome.rounds:
+        return "partial"
+    return "not runnable" if outcome.not_runnable else "failed"
+
+
+def _figures(rounds: Sequence[Burst], baseline: Sequence[Burst]) -> DeviceFigures:
+    """Sum up the rounds of a row, at least one. baseline: another's; the rounds that both have are compared."""
+    pairs = list(zip(rounds, baseline, strict=False))
+    return DeviceFigures(
+        load_ms=_median([burst.load_ms for burst in rounds]),
+        first_inference_ms=_median([burst.first_inference_ms for burst in rounds]),
+        typical_ms=median(burst.typical_ms for burst in rounds),
+        typical_is="mean" if any(burst.median_ms is None for burst in rounds) else "median",
+        mean_ms=sum(burst.mean_ms * burst.inferences for burst in rounds) / sum(burst.inferences for burst in rounds),
+        min_ms=min((burst.min_ms for burst in rounds if burst.min_ms is not None), default=None),
+        max_ms=max((burst.max_ms for burst in rounds if burst.max_ms is not None), default=None),
+        inferences=sum(burst.inferences for burst in rounds),
+        peak_memory_mb=max(
+            (burst.peak_memory_mb for burst in rounds if burst.peak_memory_mb is not None), default=None
+        ),
+        ratio=ratio([mine.typical_ms for mine, _ in pairs], [other.typical_ms for _, other in pairs]),
+    )
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return median(known) if known else None

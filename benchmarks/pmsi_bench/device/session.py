@@ -1,0 +1,104 @@
+"""A benchmark on a phone from beginning to end: bring the files, run rounds, check the outputs, clean up.
+
+Files are run in interleaved rounds, as on the host: in each round every row runs once, and the order rotates.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from pmsi_bench.device.adb import DeviceLost, Phone
+from pmsi_bench.device.burst import Burst, DeviceRunner, Job
+from pmsi_bench.device.profile import OpTime
+from pmsi_bench.device.thermal import Thermal, read_thermal, wait_until_cool
+from pmsi_bench.measure import rotated
+from pmsi_export.contract import Parity
+from pmsi_export.parity import not_measured
+from pmsi_export.runner import NotRunnable
+from pmsi_mobile.errors import MeasurementError
+
+
+@dataclass
+class Outcome:
+    """What is known of one job so far."""
+
+    rounds: list[Burst] = field(default_factory=list)
+    parity: Parity | None = None
+    operators: Sequence[OpTime] = ()
+    throttled: bool = False
+    problem: str | None = None
+    """Why it was not run, or not to the end."""
+    not_runnable: bool = False
+
+
+@dataclass(frozen=True)
+class Session:
+    """All outcomes, in the order of the jobs. lost: when the phone was gone before the end."""
+
+    outcomes: list[Outcome]
+    thermal_after: Thermal | None
+    lost: str | None
+
+
+def run_session(
+    phone: Phone,
+    runner: DeviceRunner,
+    jobs: Sequence[Job],
+    *,
+    rounds: int,
+    say: Callable[[str], None],
+    progress: Callable[[int, int], None],
+) -> Session:
+    """Run every job `rounds` times, then compare its outputs and time its operators.
+
+    A job that fails is left out from there on; when the phone is lost, what was measured until then is kept.
+    progress: called with (steps done, steps).
+    """
+    outcomes = [Outcome() for _ in jobs]
+    steps, done = len(jobs) * (rounds + 2), 0
+
+    def attempt(index: int, action: Callable[[Job, Outcome], None]) -> None:
+        nonlocal done
+        outcome = outcomes[index]
+        if not outcome.problem:
+            try:
+                action(jobs[index], outcome)
+            except NotRunnable as error:
+                outcome.problem, outcome.not_runnable = error.reason, True
+            except MeasurementError as error:
+                outcome.problem = str(error)
+        done += 1
+        progress(done, steps)
+
+    def prepare(job: Job, outcome: Outcome) -> None:
+        runner.prepare(job)
+
+    def burst(job: Job, outcome: Outcome) -> None:
+        outcome.rounds.append(runner.burst(job))
+
+    def check(job: Job, outcome: Outcome) -> None:
+        try:
+            outcome.parity = runner.parity(job)
+            outcome.operators = runner.operators(job)
+        except MeasurementError as error:
+            outcome.parity = outcome.parity or not_measured(job.contract.precision, str(error))
+
+    after = None
+    try:
+        for index in range(len(jobs)):
+            attempt(index, prepare)
+        for number in range(rounds):
+            for index in rotated(range(len(jobs)), number):
+                attempt(index, burst)
+            after = read_thermal(phone)
+            if after.throttled:
+                for outcome in outcomes:
+                    outcome.throttled |= len(outcome.rounds) > number
+                if number + 1 < rounds:
+                    after = wait_until_cool(phone, say)
+        for index in range(len(jobs)):
+            attempt(index, check)
+        return Session(outcomes, read_thermal(phone), None)
+    except DeviceLost as lost:
+        for outcome in outcomes:
+            outcome.problem = outcome.problem or str(lost)
+        return Session(outcomes, None, str(lost))

@@ -1,0 +1,79 @@
+"""A result of a phone as a table on the terminal."""
+
+from typing import TYPE_CHECKING
+
+from pmsi_bench.device.results import DeviceResult, DeviceRow
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_result(result: DeviceResult, console: "Console") -> None:
+    """The table, and below it what must be known to read it."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    device = result.device
+    threads = "1 thread" if result.threads == 1 else f"{result.threads} threads"
+    cores = f", cores {device.affinity}" if device.affinity else ""
+    table = Table(
+        title=f"{device.name} ({device.soc or 'unknown SoC'}, Android {device.android}), {result.runner}, "
+        f"{threads}{cores}",
+        caption=f"times in ms; ratio to {result.baseline}, with its 95 % interval",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
+    )
+    for column in ("file", "prec.", "on", "load", "first", "median", "ratio", "interval", "on-device parity"):
+        text = column in ("file", "prec.", "on", "on-device parity")
+        table.add_column(column, justify="left" if text else "right", no_wrap=column != "on-device parity")
+    for row in result.rows:
+        table.add_row(row.name, row.precision, row.delegate, *_cells(row, result.baseline), row.parity.status)
+    console.print(table)
+    for line in _remarks(result):
+        console.print(line)
+
+
+def _cells(row: DeviceRow, baseline: str | None) -> list[str]:
+    figures = row.figures
+    if not figures:
+        return ["", "", row.status, "", ""]
+    ratio = figures.ratio
+    interval = "none" if ratio.low is None else f"{ratio.low:.3f} .. {ratio.high:.3f}"
+    return [
+        _number(figures.load_ms),
+        _number(figures.first_inference_ms),
+        f"{figures.typical_ms:.2f}{'' if figures.typical_is == 'median' else ' (mean)'}",
+        f"{ratio.median:.3f}",
+        "baseline" if row.title == baseline else interval,
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "none" if value is None else f"{value:.1f}"
+
+
+def _remarks(result: DeviceResult) -> list[str]:
+    before, after = result.thermal_before, result.thermal_after
+    lines = []
+    for row in result.rows:
+        if row.reason:
+            lines.append(f"{row.title}: {row.status}, {row.reason}")
+        if row.note:
+            lines.append(f"{row.title}: {row.note}")
+        if row.parity.status != "passed" and row.parity.reason and row.parity.reason != row.reason:
+            lines.append(f"{row.title}: on-device parity {row.parity.status}, {row.parity.reason}")
+        if row.throttled:
+            lines.append(f"{row.title}: the phone throttled in one of the rounds, its figures are too long")
+    if before.status is None:
+        lines.append("this phone does not say how warm it is: throttling would not be seen")
+    elif before.throttled:
+        lines.append(f"the phone did not cool down before the start (thermal status {before.status})")
+    if before.temperatures:
+        warmest = max(before.temperatures, key=lambda name: before.temperatures[name])
+        later = f", after {after.temperatures.get(warmest, 0):.0f}" if after and warmest in after.temperatures else ""
+        lines.append(f"warmest sensor {warmest}: before {before.temperatures[warmest]:.0f} °C{later}")
+    if not result.fixed_performance:
+        lines.append("this phone cannot hold its clocks: expect wider intervals")
+    return lines

@@ -1,0 +1,172 @@
+"""Running .tflite files with `benchmark_model` in the phone's shell."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pmsi_bench.device.adb import Phone, TransferFailed
+from pmsi_bench.device.burst import Burst, Job
+from pmsi_bench.device.folder import own_folder
+from pmsi_bench.device.output import ToolOutput, parse_output
+from pmsi_bench.device.parity import judge_golden
+from pmsi_bench.device.profile import OpTime, parse_profile
+from pmsi_export.contract import Parity
+from pmsi_export.parity import not_measured
+from pmsi_export.runner import Image, NotRunnable, Probabilities, nhwc
+from pmsi_mobile.errors import MeasurementError
+from pmsi_mobile.files import sha256
+
+_DELEGATES = {"cpu": "--use_xnnpack=true", "gpu": "--use_gpu=true", "nnapi": "--use_nnapi=true"}
+_WARM_UP = ("--warmup_runs=5", "--warmup_min_secs=0.5")
+_NO_WARM_UP = ("--min_secs=0", "--warmup_runs=0", "--warmup_min_secs=0")
+_PROFILED_RUNS = 10
+_SECONDS = 300.0
+_DEATHS = {134: "it aborted", 135: "bus error", 137: "killed, mostly for want of memory", 139: "segmentation fault"}
+
+
+@dataclass(frozen=True)
+class ToolRunner:
+    """benchmark_model on one phone.
+
+    folder: on the phone, with the program in it. mask: of the cores that it may use, hexadecimal.
+    """
+
+    phone: Phone
+    folder: str
+    threads: int
+    runs: int
+    mask: str | None
+
+    def prepare(self, job: Job) -> None:
+        if job.contract.format != "tflite":
+            raise NotRunnable(job.model, f"benchmark_model runs .tflite only, --runner app runs {job.model.suffix} too")
+        path = self._on_phone(job)
+        if self.phone.shell(f"ls {path}").code:
+            self.phone.push(job.model.read_bytes(), path)
+
+    def burst(self, job: Job) -> Burst:
+        output = self._run(job, f"--num_runs={self.runs}", "--min_secs=0", *_WARM_UP)
+        runs = output.runs
+        if runs is None or output.mean_us is None:
+            raise MeasurementError("benchmark_model ended without figures: try a newer build of it")
+        return Burst(
+            inferences=runs.count,
+            load_ms=_ms(output.init_us),
+            first_inference_ms=_ms(output.first_inference_us),
+            mean_ms=output.mean_us / 1e3,
+            median_ms=_ms(runs.median_us),
+            min_ms=_ms(runs.min_us),
+            max_ms=_ms(runs.max_us),
+            stdev_ms=_ms(runs.stdev_us),
+            latencies_ns=None,
+            peak_memory_mb=None,
+            note=_note(job, output),
+            throttled=False,
+        )
+
+    def parity(self, job: Job) -> Parity:
+        if job.contract.output.top_k:
+            return not_measured(
+                job.contract.precision, "benchmark_model writes the two outputs of a top-k file without names"
+            )
+        result = f"{self.folder}/output.bin"
+
+        def probabilities(image: Image) -> Probabilities:
+            native = nhwc(image, np.dtype(job.contract.input.dtype).type)
+            self.phone.push(native.tobytes(), f"{self.folder}/input.bin")
+            shape = ",".join(str(side) for side in native.shape)
+            output = self._run(
+                job,
+                "--num_runs=1",
+                *_NO_WARM_UP,
+                "--input_layer=image",
+                f"--input_layer_shape={shape}",
+                f"--input_layer_value_files=image:{self.folder}/input.bin",
+                f"--output_filepath={result}",
+            )
+            if any("output_filepath" in flag for flag in output.unknown_flags):
+                raise _NoOutputs
+            return np.frombuffer(self.phone.read(result), np.float32)
+
+        try:
+            return judge_golden(job, probabilities, f"benchmark_model on {self.phone.serial}, {job.delegate}")
+        except (_NoOutputs, TransferFailed):
+            return not_measured(
+                job.contract.precision, "this build of benchmark_model writes no outputs: take a newer one"
+            )
+
+    def operators(self, job: Job) -> list[OpTime]:
+        path = f"{self.folder}/profile.csv"
+        self.phone.shell(f"rm -f {path}")
+        self._run(
+            job,
+            f"--num_runs={_PROFILED_RUNS}",
+            *_NO_WARM_UP,
+            "--enable_op_profiling=true",
+            f"--profiling_output_csv_file={path}",
+        )
+        return parse_profile(self.phone.read(path).decode(errors="replace"))
+
+    def _run(self, job: Job, *flags: str) -> ToolOutput:
+        program = f"{self.folder}/benchmark_model"
+        words = [
+            *(["taskset", self.mask] if self.mask else []),
+            program,
+            f"--graph={self._on_phone(job)}",
+            f"--num_threads={self.threads}",
+            _DELEGATES[job.delegate],
+            *flags,
+        ]
+        answer = self.phone.shell(f"{' '.join(words)} 2>&1", _SECONDS)
+        output = parse_output(answer.output)
+        if answer.code:
+            raise MeasurementError(_reason(answer.code, answer.output, output))
+        return output
+
+    def _on_phone(self, job: Job) -> str:
+        return f"{self.folder}/{sha256(job.model)[:16]}.tflite"
+
+
+@contextmanager
+def tool_runner(
+    phone: Phone, say: Callable[[str], None], tool: Path, *, threads: int, runs: int, mask: str | None
+) -> Iterator[ToolRunner]:
+    """The program in a folder of its own on the phone, which is removed at the end."""
+    with own_folder(phone, say) as folder:
+        path = f"{folder}/benchmark_model"
+        phone.push(tool.read_bytes(), path, executable=True)
+        phone.shell(f"chmod 755 {path}")
+        yield ToolRunner(phone, folder, threads, runs, mask)
+
+
+class _NoOutputs(Exception):
+    """This build does not know the flag."""
+
+
+def _note(job: Job, output: ToolOutput) -> str | None:
+    """How much of the graph the delegate takes, as far as the build says it."""
+    parts = [f"{name} executes the graph {extent}" for name, extent in output.delegated.items() if extent != "not"]
+    parts += [f"{name} executes nothing, the CPU all" for name, extent in output.delegated.items() if extent == "not"]
+    parts += [f"{taken.nodes} of {taken.of} nodes" for taken in output.delegations if taken.of]
+    return ", ".join(parts) or None
+
+
+def _reason(code: int, text: str, output: ToolOutput) -> str:
+    """Why the program ended with this exit code."""
+    last = (text.strip().splitlines() or ["it said nothing"])[-1]
+    if code in (126, 127):
+        if "ermission denied" in text:
+            return f"benchmark_model may not be executed on the phone: {last}"
+        if "not executable" in text or "Exec format" in text:
+            return f"benchmark_model is built for another ABI than the phone's: {last}"
+        return f"benchmark_model cannot be started, it may be built for another system than Android: {last}"
+    if output.errors:
+        return f"benchmark_model failed: {' / '.join(output.errors)}"
+    return f"benchmark_model ended with {_DEATHS.get(code, f'exit code {code}')}: {last}"
+
+
+def _ms(microseconds: float | None) -> float | None:
+    return None if microseconds is None else microseconds / 1e3
