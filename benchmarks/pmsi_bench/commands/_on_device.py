@@ -148,11 +148,19 @@ def _raise_problems(result: "DeviceResult") -> None:
     if result.lost:
         measured = sum(row.figures is not None for row in result.rows)
         raise MeasurementError(f"{result.lost}; {measured} of {len(result.rows)} rows have figures")
-    failed = [f"{row.title} ({row.reason})" for row in result.rows if row.status in ("partial", "failed")]
+    failed = [(row.title, row.reason) for row in result.rows if row.status in ("partial", "failed")]
     if failed:
-        raise MeasurementError(f"{len(failed)} of {len(result.rows)} could not be measured: {'; '.join(failed)}")
-    wrong = [f"{row.title} ({row.parity.reason})" for row in result.rows if row.parity.status == "failed"]
+        raise MeasurementError(f"{len(failed)} of {len(result.rows)} could not be measured: {_grouped(failed)}")
+    wrong = [(row.title, row.parity.reason) for row in result.rows if row.parity.status == "failed"]
     if wrong:
-        raise MeasurementError(f"outputs of the phone fail their gate: {'; '.join(wrong)}")
+        raise MeasurementError(f"outputs of the phone fail their gate: {_grouped(wrong)}")
     if not result.baseline:
         raise MeasurementError(f"none of the files can be run this way: {result.rows[0].reason}")
+
+
+def _grouped(problems: Sequence[tuple[str, str | None]]) -> str:
+    """Rows and their reasons, each reason once."""
+    reasons = dict.fromkeys(reason for _, reason in problems)
+    return "; ".join(
+        f"{' and '.join(title for title, own in problems if own == reason)} ({reason})" for reason in reasons
+    )

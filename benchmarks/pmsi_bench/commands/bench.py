@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pmsi_mobile.cli import entry_point
+from pmsi_mobile.errors import PmsiError
 
 if TYPE_CHECKING:
     from pmsi_bench.results import BenchResult, FileResult
@@ -56,6 +57,10 @@ def bench(
 
     command = shlex.join(["pmsi-bench", *sys.argv[1:]])
     if device:
+        if seconds or report:
+            raise PmsiError(
+                f"{'--seconds' if seconds else '--report'} does not go with --device: leave one of them out"
+            )
         from pmsi_bench.commands._on_device import DeviceOptions, bench_on_device
 
         options = DeviceOptions(device, runner.value, delegate, cores, threads, runs, rounds, benchmark_model, yes)

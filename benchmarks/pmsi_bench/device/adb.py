@@ -35,6 +35,10 @@ class DeviceLost(PmsiError):
     exit_code = 1
 
 
+class NoAnswer(DeviceLost):
+    """The phone took longer than it may."""
+
+
 class TransferFailed(MeasurementError):
     """The phone answers, but does not take, or does not have, a file."""
 
@@ -56,10 +60,10 @@ class Phone:
     shell_v2: bool
     """Whether its adbd sends exit codes, since Android 7; adbutils has the shell print them otherwise."""
 
-    def shell(self, command: str, seconds: float = ANSWER_SECONDS) -> Answer:
-        """Run a command in the phone's shell."""
-        with self._watched(f"running {command.split()[0]}"):
-            result = self.device.shell2(command, timeout=seconds, v2=self.shell_v2)
+    def shell(self, command: str, seconds: float | None = None) -> Answer:
+        """Run a command in the phone's shell. Raises NoAnswer after `seconds`, or ANSWER_SECONDS, without a word."""
+        with self._watched(f"running {command.split()[0].rpartition('/')[2]}"):
+            result = self.device.shell2(command, timeout=seconds or ANSWER_SECONDS, v2=self.shell_v2)
         return Answer(result.returncode, result.output)
 
     def push(self, content: bytes, path: str, *, executable: bool = False) -> None:
@@ -106,7 +110,7 @@ class Phone:
         try:
             yield
         except (AdbTimeout, TimeoutError):
-            raise DeviceLost(f"{self.serial} stopped answering while {doing}: reconnect it and try again") from None
+            raise NoAnswer(f"{self.serial} stopped answering while {doing}: reconnect it and try again") from None
         except (AdbError, OSError, EOFError):
             raise DeviceLost(f"{self.serial} was disconnected while {doing}: reconnect it and try again") from None
 

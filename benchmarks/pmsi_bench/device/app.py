@@ -28,19 +28,18 @@ _RESULT = "pmsi-bench.json"
 _RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "executorch": "executorch"}
 _WARM_UP = 10
 _CRASH = re.compile(r"(?:[\w.]+(?:Error|Exception)\b|Fatal signal|Abort message).*")
-_SECONDS = 300.0
-_POLL_SECONDS = 0.5
+SECONDS = 300.0
+"""As long as one benchmark of the app may take."""
+POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
 class AppRunner:
-    """The demo app on one phone. seconds: as long a benchmark may take."""
+    """The demo app on one phone."""
 
     phone: Phone
     threads: int
     runs: int
-    seconds: float = _SECONDS
-    poll_seconds: float = _POLL_SECONDS
 
     def prepare(self, job: Job) -> None:
         if job.contract.format not in _RUNTIMES:
@@ -70,7 +69,7 @@ class AppRunner:
             stdev_ms=float(milliseconds.std()),
             latencies_ns=latencies,
             peak_memory_mb=memory.rss_peak_bytes / 2**20 if memory and memory.rss_peak_bytes else None,
-            note=result.delegate_note,
+            note=_note(job, result),
             throttled=bool(result.thermal_status_before or result.thermal_status_after),
         )
 
@@ -91,7 +90,7 @@ class AppRunner:
         extras = [
             *("--es", "model", _name(job)),
             *("--es", "runtime", _RUNTIMES[job.contract.format]),
-            *("--es", "delegate", job.delegate),
+            *("--es", "delegate", _delegate(job)),
             *("--ei", "threads", str(self.threads)),
             *("--ei", "warmup", str(warm_up)),
             *("--ei", "runs", str(runs)),
@@ -109,14 +108,14 @@ class AppRunner:
         return result
 
     def _wait_for(self, path: str) -> None:
-        limit = time.monotonic() + self.seconds
+        limit = time.monotonic() + SECONDS
         while self.phone.shell(f"ls {path}").code:
             if time.monotonic() > limit:
-                raise MeasurementError(f"the app gave no result within {self.seconds:g} s: try fewer --runs")
+                raise MeasurementError(f"the app gave no result within {SECONDS:g} s: try fewer --runs")
             # It may end just after it has written the result.
             if self.phone.shell(f"pidof {PACKAGE}").code and self.phone.shell(f"ls {path}").code:
                 raise MeasurementError(f"the app crashed: {self._crash()}")
-            time.sleep(self.poll_seconds)
+            time.sleep(POLL_SECONDS)
 
     def _crash(self) -> str:
         log = self.phone.shell("logcat -d -b crash -t 60").output
@@ -140,6 +139,16 @@ def app_runner(phone: Phone, say: Callable[[str], None], *, threads: int, runs: 
             phone.shell(f"rm -f {_MODELS}* {_FILES}/results/{_RESULT}")
         except DeviceLost:
             say(f"{_MODELS}* may still be on {phone.serial}: the next run removes it")
+
+
+def _delegate(job: Job) -> str:
+    """What the app calls it: ExecuTorch has XNNPACK inside and nothing else on the CPU."""
+    return "xnnpack" if (job.contract.format, job.delegate) == ("executorch", "cpu") else job.delegate
+
+
+def _note(job: Job, result: AppResult) -> str | None:
+    ran_on = [] if result.delegate == _delegate(job) else [f"ran on {result.delegate}"]
+    return ", ".join([*ran_on, *([result.delegate_note] if result.delegate_note else [])]) or None
 
 
 def _name(job: Job) -> str:

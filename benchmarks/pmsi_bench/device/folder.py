@@ -44,7 +44,12 @@ def fixed_performance(phone: Phone, say: Callable[[str], None]) -> Iterator[bool
                 say(f"{phone.serial} may still hold its clocks: adb shell {_FIXED} false, or restart it")
 
 
-def _remove(phone: Phone) -> None:
+def end_programs(phone: Phone) -> None:
+    """End what still runs of the folder."""
     # The brackets keep the pattern from matching the shell that runs this line.
     phone.shell(f"pkill -f {FOLDER}/[b]enchmark_model")
+
+
+def _remove(phone: Phone) -> None:
+    end_programs(phone)
     phone.shell(f"rm -rf {FOLDER}")

@@ -31,7 +31,7 @@ def print_result(result: DeviceResult, console: "Console") -> None:
     for row in result.rows:
         table.add_row(row.name, row.precision, row.delegate, *_cells(row, result.baseline), row.parity.status)
     console.print(table)
-    for line in _remarks(result):
+    for line in remarks(result):
         console.print(line)
 
 
@@ -54,7 +54,8 @@ def _number(value: float | None) -> str:
     return "none" if value is None else f"{value:.1f}"
 
 
-def _remarks(result: DeviceResult) -> list[str]:
+def remarks(result: DeviceResult) -> list[str]:
+    """What must be known to read the figures, a line each."""
     before, after = result.thermal_before, result.thermal_after
     lines = []
     for row in result.rows:

@@ -10,7 +10,7 @@ from pmsi_bench.device.adb import Phone
 
 COOL_SECONDS = 600.0
 """As long a phone is waited for."""
-_POLL_SECONDS = 5.0
+POLL_SECONDS = 5.0
 _STATUS = re.compile(r"Thermal Status: (\d+)")
 _CURRENT = "Current temperatures from HAL:"
 _TEMPERATURE = re.compile(r"Temperature\{mValue=([-\d.]+), mType=-?\d+, mName=([^,]+),")
@@ -43,14 +43,12 @@ def read_thermal(phone: Phone) -> Thermal:
     )
 
 
-def wait_until_cool(
-    phone: Phone, say: Callable[[str], None], *, seconds: float = COOL_SECONDS, poll_seconds: float = _POLL_SECONDS
-) -> Thermal:
-    """Wait for thermal status 0, at most `seconds`; returns the last state, which may still be a warm one."""
-    limit = time.monotonic() + seconds
+def wait_until_cool(phone: Phone, say: Callable[[str], None]) -> Thermal:
+    """Wait for thermal status 0, at most COOL_SECONDS; returns the last state, which may still be a warm one."""
+    limit = time.monotonic() + COOL_SECONDS
     state = read_thermal(phone)
     while state.throttled and time.monotonic() < limit:
         say(f"waiting for {phone.serial} to cool down, thermal status {state.status}")
-        time.sleep(poll_seconds)
+        time.sleep(POLL_SECONDS)
         state = read_thermal(phone)
     return state

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pmsi_bench.device.adb import Phone, TransferFailed
+from pmsi_bench.device.adb import DeviceLost, NoAnswer, Phone, TransferFailed
 from pmsi_bench.device.burst import Burst, Job
-from pmsi_bench.device.folder import own_folder
+from pmsi_bench.device.folder import end_programs, own_folder
 from pmsi_bench.device.output import ToolOutput, parse_output
 from pmsi_bench.device.parity import judge_golden
 from pmsi_bench.device.profile import OpTime, parse_profile
@@ -23,7 +23,8 @@ _DELEGATES = {"cpu": "--use_xnnpack=true", "gpu": "--use_gpu=true", "nnapi": "--
 _WARM_UP = ("--warmup_runs=5", "--warmup_min_secs=0.5")
 _NO_WARM_UP = ("--min_secs=0", "--warmup_runs=0", "--warmup_min_secs=0")
 _PROFILED_RUNS = 10
-_SECONDS = 300.0
+SECONDS = 300.0
+"""As long as one run of the program may take."""
 _DEATHS = {134: "it aborted", 135: "bus error", 137: "killed, mostly for want of memory", 139: "segmentation fault"}
 
 
@@ -120,7 +121,14 @@ class ToolRunner:
             _DELEGATES[job.delegate],
             *flags,
         ]
-        answer = self.phone.shell(f"{' '.join(words)} 2>&1", _SECONDS)
+        try:
+            answer = self.phone.shell(f"{' '.join(words)} 2>&1", SECONDS)
+        except NoAnswer as silence:
+            try:
+                end_programs(self.phone)
+            except DeviceLost:
+                raise silence from None
+            raise MeasurementError(f"benchmark_model did not end within {SECONDS:g} s: try fewer --runs") from None
         output = parse_output(answer.output)
         if answer.code:
             raise MeasurementError(_reason(answer.code, answer.output, output))

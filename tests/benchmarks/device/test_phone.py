@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pmsi_bench.device import thermal
 from pmsi_bench.device.adb import DeviceLost, TransferFailed, choose_phone
 from pmsi_bench.device.cores import Cluster, core_mask
 from pmsi_bench.device.folder import FOLDER, fixed_performance, own_folder
@@ -111,21 +112,24 @@ def test_cores_that_are_none(cores: str, clusters: list[Cluster], words: str):
         core_mask(cores, clusters)
 
 
-def test_warm_phone_is_waited_for(adb, phone: Phone):
+def test_warm_phone_is_waited_for(adb, phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(thermal, "POLL_SECONDS", 0.01)
     phone.status = [2, 1, 0]
     said: list[str] = []
     with plugged_in(adb, phone):
-        state = wait_until_cool(choose_phone(None), said.append, poll_seconds=0)
+        state = wait_until_cool(choose_phone(None), said.append)
     assert [line[-16:] for line in said] == ["thermal status 2", "thermal status 1"]
     assert state.status == 0
     # The live readings, not the last event's.
     assert state.temperatures == {"CPU0": 31.5, "skin": 28.25}
 
 
-def test_phone_that_stays_warm_is_not_waited_for_without_end(adb, phone: Phone):
+def test_phone_that_stays_warm_is_not_waited_for_without_end(adb, phone: Phone, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(thermal, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(thermal, "COOL_SECONDS", 0.2)
     phone.status = [3]
     with plugged_in(adb, phone):
-        state = wait_until_cool(choose_phone(None), lambda _: None, seconds=0.2, poll_seconds=0.05)
+        state = wait_until_cool(choose_phone(None), lambda _: None)
     assert state.throttled
     assert state.status == 3
 

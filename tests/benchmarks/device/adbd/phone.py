@@ -1,6 +1,8 @@
 """The pretended phone behind the test adbd: its files, its state, and what is wrong with it."""
 
+import os
 import posixpath
+import signal
 import threading
 import time
 from collections import Counter
@@ -13,18 +15,23 @@ from tests.benchmarks.device.adbd.transport import Dropped
 TEMPORARY = "/data/local/tmp"
 STORAGE = "/sdcard/Android/data"
 _CPU = "/sys/devices/system/cpu"
+HANG_SECONDS = 2
 _BIG, _LITTLE = 2_850_000, 1_800_000
 
 
 @dataclass
 class Faults:
-    """What goes wrong.
+    """What goes wrong. A step is something that is done and the how manieth time, such as ("run", 2).
 
-    drop: the connection ends at the nth time that something is done, such as ("run", 2).
+    drop: the connection ends at that step. hang: the step takes HANG_SECONDS. silent: nothing is answered from that
+    step on. interrupt: this process gets a Ctrl-C at that step.
     space: bytes that fit on the data partition. bytes_per_second: of the link.
     """
 
     drop: tuple[str, int] | None = None
+    hang: tuple[str, int] | None = None
+    silent: tuple[str, int] | None = None
+    interrupt: tuple[str, int] | None = None
     space: int | None = None
     bytes_per_second: float | None = None
     no_execute: bool = False
@@ -44,13 +51,15 @@ class App:
 class Phone:
     """folder: everything that the phone's paths mean lies in it.
 
-    abi: of the CPU. status: thermal, one for each time that it is asked, the last one again and again.
+    abi: of the CPU. abis: what it says it runs, that ABI by default. status: thermal, one for each time that it is
+    asked, the last one again and again.
     gpu: what the GPU delegate does: `half` arithmetic, `refused`, or a `constant` output. build: of benchmark_model.
     """
 
     folder: Path
     model: str = "Pixel Test"
     abi: str = "arm64-v8a"
+    abis: str | None = None
     sdk: int = 34
     status: list[int] = field(default_factory=lambda: [0])
     gpu: str = "half"
@@ -61,6 +70,7 @@ class Phone:
     app: App = field(default_factory=App)
     unplug: Callable[[], None] = field(default=lambda: None)
     steps: list[tuple[str, str]] = field(default_factory=list)
+    _silenced: bool = False
     _counts: Counter = field(default_factory=Counter)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -85,14 +95,21 @@ class Phone:
         return real
 
     def step(self, name: str, detail: str = "") -> None:
-        """Note that something is done; this is where a planted drop happens."""
+        """Note that something is done; this is where planted faults happen."""
         with self._lock:
             self.steps.append((name, detail))
             self._counts[name] += 1
-            if self.faults.drop != (name, self._counts[name]):
-                return
-        self.unplug()
-        raise Dropped
+            now = (name, self._counts[name])
+            self._silenced |= self.faults.silent == now
+        if self.faults.drop == now:
+            self.unplug()
+            raise Dropped
+        if self.faults.interrupt == now:
+            os.kill(os.getpid(), signal.SIGINT)
+        if self.faults.hang == now or self._silenced:
+            time.sleep(HANG_SECONDS)
+        if self._silenced:
+            raise Dropped
 
     def refusal(self, path: str) -> str | None:
         """Why a file cannot be written there."""
@@ -138,6 +155,6 @@ class Phone:
             "ro.build.version.release": "14",
             "ro.build.version.sdk": str(self.sdk),
             "ro.product.cpu.abi": self.abi,
-            "ro.product.cpu.abilist": self.abi,
+            "ro.product.cpu.abilist": self.abis or self.abi,
             "ro.build.fingerprint": "pretended/pt/pt:14/TEST/1:user/release-keys",
         }

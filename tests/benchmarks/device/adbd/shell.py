@@ -7,6 +7,7 @@ import shlex
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.benchmarks.device.adbd import am
 from tests.benchmarks.device.adbd.benchmark_model import MACHINES, run_tool
@@ -63,7 +64,8 @@ def _execute(phone: Phone, name: str, arguments: list[str]) -> Result:
         return Result(126, "", f"{shell}{name}: can't execute: Permission denied\n")
     header = file.read_bytes()[:20]
     if header[:4] != b"\x7fELF" or int.from_bytes(header[18:20], "little") != MACHINES[phone.abi]:
-        return Result(126, "", f"{shell}{name}: not executable: 64-bit ELF file\n")
+        bits = 32 if header[4] == 1 else 64
+        return Result(126, "", f"{shell}{name}: not executable: {bits}-bit ELF file\n")
     phone.step("run", name)
     code, output = run_tool(phone, arguments)
     phone.step("ran", name)
@@ -76,8 +78,14 @@ def _getprop(phone: Phone, arguments: list[str]) -> Result:
 
 def _grep(phone: Phone, arguments: list[str]) -> Result:
     assert arguments[:2] == ["-H", "."]
-    files = [file for pattern in arguments[2:] for file in sorted(phone.folder.glob(pattern.lstrip("/")))]
+    files = _expanded(phone, arguments[2:])
     return Result(0, "".join(f"/{file.relative_to(phone.folder)}:{file.read_text()}" for file in files))
+
+
+def _expanded(phone: Phone, patterns: list[str]) -> list[Path]:
+    """The files that the patterns mean; a link that leads out of the phone's folder is refused."""
+    found = [file for pattern in patterns for file in sorted(phone.folder.glob(pattern.lstrip("/")))]
+    return [phone.path(str(file.relative_to(phone.folder))) for file in found]
 
 
 def _dumpsys(phone: Phone, arguments: list[str]) -> Result:
@@ -121,7 +129,7 @@ def _mkdir(phone: Phone, arguments: list[str]) -> Result:
 
 
 def _rm(phone: Phone, arguments: list[str]) -> Result:
-    for path in (phone.path(word) for word in arguments if not word.startswith("-")):
+    for path in _expanded(phone, [word for word in arguments if not word.startswith("-")]):
         if path.is_dir():
             shutil.rmtree(path)
         else:

@@ -120,8 +120,8 @@ class Link:
         threading.Thread(target=self._run_service, args=(stream, service), daemon=True).start()
 
     def _run_service(self, stream: Stream, service: str) -> None:
-        # PermissionError: a link that leads out of the phone's folder.
-        with contextlib.suppress(Dropped, PermissionError):
+        # OSError: a link that leads out of the phone's folder, or a program whose files were removed under it.
+        with contextlib.suppress(Dropped, OSError):
             try:
                 self._serve(stream, service)
                 # The host must have taken the last packet before the stream may be closed.
