@@ -28,7 +28,7 @@ class Resizer(
     private val sums = IntArray(stride)
     private var columns = Axis(width, stretchedWidth, width)
     private var rows = Axis(height, stretchedHeight, height)
-    private var row = ByteArray(0)
+    private var row = ByteArray(width * CHANNELS)
     private var narrowed = ByteArray(0)
 
     /** R, G and B of each pixel, row by row, in an array that the next call overwrites. */

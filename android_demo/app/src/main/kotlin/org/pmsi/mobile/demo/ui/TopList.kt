@@ -1,0 +1,50 @@
+package org.pmsi.mobile.demo.ui
+
+import android.content.Context
+import android.util.AttributeSet
+import android.view.LayoutInflater
+import android.view.View
+import android.widget.LinearLayout
+import android.widget.ProgressBar
+import android.widget.TextView
+import kotlin.math.roundToInt
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.TOP
+
+/** The most likely classes with bars. Shows camera frames: a row is touched only when it changes. */
+class TopList(context: Context, attributes: AttributeSet? = null) : LinearLayout(context, attributes) {
+    private val rows = List(TOP) { Row(LayoutInflater.from(context).inflate(R.layout.guess, this, false)) }
+
+    init {
+        orientation = VERTICAL
+        for (row in rows) addView(row.view)
+    }
+
+    /** The class of rank [rank] (0 is the first); rows from the last one shown on stay empty. */
+    fun show(rank: Int, name: String, probability: Float) =
+        rows[rank].show(name, (probability * PER_MILLE).roundToInt())
+
+    fun clearFrom(rank: Int) {
+        for (row in rows.drop(rank)) row.show("", -1)
+    }
+
+    private class Row(val view: View) {
+        private val name = view.findViewById<TextView>(R.id.guess_name)
+        private val percent = view.findViewById<TextView>(R.id.guess_percent)
+        private val bar = view.findViewById<ProgressBar>(R.id.guess_bar)
+        private var shown = Int.MIN_VALUE
+
+        fun show(name: String, perMille: Int) {
+            if (this.name.text !== name) this.name.text = name
+            if (perMille == shown) return
+            shown = perMille
+            bar.progress = maxOf(perMille, 0)
+            percent.text = if (perMille < 0) "" else view.resources.getString(R.string.percent, perMille / PER_CENT)
+        }
+    }
+
+    private companion object {
+        const val PER_MILLE = 1000f
+        const val PER_CENT = 10.0
+    }
+}

@@ -1,0 +1,340 @@
+package org.pmsi.mobile.demo.ui
+
+import android.content.Intent
+import android.graphics.BitmapFactory
+import android.net.Uri
+import android.provider.MediaStore
+import android.view.View
+import android.widget.Button
+import android.widget.ListView
+import android.widget.Spinner
+import android.widget.TextView
+import java.io.File
+import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
+import org.junit.Assert.assertTrue
+import org.junit.Test
+import org.junit.runner.RunWith
+import org.pmsi.mobile.demo.BenchmarkState
+import org.pmsi.mobile.demo.CheckState
+import org.pmsi.mobile.demo.PhotoProvider
+import org.pmsi.mobile.demo.PhotoState
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.ui.Phone.Companion.assumeModels
+import org.pmsi.mobile.demo.ui.Phone.Companion.fixture
+import org.pmsi.mobile.demo.ui.Phone.Companion.push
+import org.pmsi.mobile.demo.ui.Phone.Companion.texts
+import org.pmsi.mobile.demo.ui.Phone.Companion.withoutModels
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.RuntimeEnvironment
+import org.robolectric.Shadows.shadowOf
+import org.robolectric.annotation.Config
+import org.robolectric.annotation.GraphicsMode
+import org.robolectric.shadows.ShadowDialog
+
+/** What people see on the screens, and a picture of each. */
+@RunWith(RobolectricTestRunner::class)
+@GraphicsMode(GraphicsMode.Mode.NATIVE)
+@Config(sdk = [34], qualifiers = "w411dp-h891dp-xhdpi")
+class ScreensTest {
+    private val phone = Phone()
+
+    private fun assertShows(vararg parts: String) {
+        for (part in parts) assertTrue("'$part' is not in:\n${phone.text}", part in phone.text)
+    }
+
+    private fun openOnnx(tab: Int): Phone {
+        assumeModels()
+        phone.open(tab)
+        select("ckpt.onnx")
+        return phone
+    }
+
+    private fun select(name: String) {
+        val entries = (phone.session.models as org.pmsi.mobile.demo.Models.Loaded).entries
+        phone.session.select(entries.first { it.file.name == name })
+        phone.settle()
+    }
+
+    @Test
+    fun `without a model the app says how to get one in`() {
+        withoutModels()
+        phone.open()
+        assertShows("No model yet", "pmsi-export", "adb push")
+        phone.picture("no-model")
+        phone.tap(R.id.message_action)
+        assertEquals(Intent.ACTION_OPEN_DOCUMENT, shadowOf(phone.activity).nextStartedActivity.action)
+    }
+
+    @Test
+    fun `a photo is classified`() {
+        openOnnx(R.id.tab_photo)
+        assertShows("What is on your photo?")
+        phone.picture("photo-none")
+        phone.choose(fixture("photos").photo())
+        assertShows("ckpt.onnx", "ms in the network", "%")
+        phone.picture("photo")
+    }
+
+    @Test
+    @Config(qualifiers = "+night")
+    fun `the dark theme has the same screens`() {
+        openOnnx(R.id.tab_photo)
+        phone.choose(fixture("photos").photo())
+        assertShows("ms in the network")
+        phone.picture("photo-dark")
+        phone.tap(R.id.tab_details)
+        phone.picture("details-dark")
+    }
+
+    @Test
+    fun `a photo is still there when the phone is turned`() {
+        openOnnx(R.id.tab_photo)
+        phone.choose(fixture("photos").photo())
+        val before = phone.text
+        phone.turn()
+        assertTrue(phone.activity.findViewById<View>(R.id.tab_photo).isActivated || "ms in the network" in phone.text)
+        assertEquals(before.lines().toSet(), phone.text.lines().toSet())
+        phone.picture("photo-land")
+    }
+
+    @Test
+    fun `a file that is no photo is refused with a sentence`() {
+        openOnnx(R.id.tab_photo)
+        val file = File(phone.app.cacheDir, "corrupt.jpg").apply { writeBytes(ByteArray(4096) { it.toByte() }) }
+        phone.choose(file)
+        assertShows("This photo cannot be used", "not a photo that the device can read")
+        phone.picture("photo-corrupt")
+        phone.choose(fixture("photos").photo())
+        assertShows("ms in the network")
+    }
+
+    @Test
+    fun `a photo taken with the phone on its side stands upright`() {
+        val lying = fixture("photos/exif-6.jpg")
+        openOnnx(R.id.tab_photo)
+        phone.choose(lying)
+        val shown = (phone.session.photo as PhotoState.Classified).preview
+        val stored = BitmapFactory.decodeFile(lying.path)
+        assertEquals(listOf(stored.height, stored.width), listOf(shown.width, shown.height))
+    }
+
+    @Test
+    fun `a huge photo is classified too`() {
+        val huge = fixture("photos/thinned-24-megapixels.jpg")
+        openOnnx(R.id.tab_photo)
+        phone.choose(huge)
+        assertShows("ms in the network")
+    }
+
+    @Test
+    fun `a photo that is gone is refused with a sentence`() {
+        openOnnx(R.id.tab_photo)
+        phone.session.classify(Uri.parse("content://gallery/gone.jpg"))
+        phone.settle()
+        assertShows("This photo cannot be used")
+    }
+
+    @Test
+    fun `photos come from the picker and from the camera app`() {
+        openOnnx(R.id.tab_photo)
+        phone.tap(R.id.choose)
+        val choose = shadowOf(phone.activity).nextStartedActivityForResult
+        assertEquals(MediaStore.ACTION_PICK_IMAGES, choose.intent.action)
+        val picked = Intent().setData(phone.uri(fixture("photos").photo()))
+        shadowOf(phone.activity).receiveResult(choose.intent, -1, picked)
+        phone.settle()
+        assertShows("ms in the network")
+
+        shadowOf(phone.activity.application).grantPermissions(android.Manifest.permission.CAMERA)
+        phone.tap(R.id.take)
+        val take = shadowOf(phone.activity).nextStartedActivityForResult.intent
+        assertEquals(MediaStore.ACTION_IMAGE_CAPTURE, take.action)
+        assertEquals(PhotoProvider.PHOTO, take.getParcelableExtra(MediaStore.EXTRA_OUTPUT, Uri::class.java))
+        phone.app.contentResolver.openOutputStream(PhotoProvider.PHOTO)!!.use {
+            it.write(fixture("photos").photo(1).readBytes())
+        }
+        shadowOf(phone.activity).receiveResult(take, -1, null)
+        phone.settle()
+        assertShows("ms in the network")
+    }
+
+    @Test
+    fun `the benchmark shows how long runs take`() {
+        openOnnx(R.id.tab_benchmark)
+        assertShows("ONNX Runtime", "Delegate", "Threads", "Runs")
+        phone.picture("benchmark-none")
+        phone.session.options = phone.session.options.copy(threads = 1, runs = 50)
+        phone.tap(R.id.run)
+        val result = (phone.session.benchmark as BenchmarkState.Done).result
+        assertEquals(50, result.measurement!!.latenciesNs.size)
+        assertShows("Median latency", "Slowest", "50 runs after 10 to warm up, 1 thread, CPU", "Loaded in")
+        val described = phone.activity.findViewById<View>(R.id.histogram).contentDescription
+        assertTrue("$described", described.startsWith("Latencies of 50 runs"))
+        phone.picture("benchmark")
+        phone.turn()
+        assertShows("Median latency")
+        phone.picture("benchmark-land")
+    }
+
+    @Test
+    fun `the delegates are those of the runtime`() {
+        openOnnx(R.id.tab_benchmark)
+        val delegates = phone.activity.findViewById<Spinner>(R.id.delegate).adapter
+        assertEquals(listOf("CPU", "XNNPACK", "NNAPI"), List(delegates.count, delegates::getItem))
+        select("ckpt.tflite")
+        val others = phone.activity.findViewById<Spinner>(R.id.delegate).adapter
+        assertEquals(listOf("CPU", "GPU", "NNAPI"), List(others.count, others::getItem))
+    }
+
+    @Test
+    fun `a benchmark that fails says why`() {
+        // The JVM of this test has no native library of TensorFlow Lite.
+        openOnnx(R.id.tab_benchmark)
+        select("ckpt.tflite")
+        phone.tap(R.id.run)
+        assertShows("LiteRT cannot open ckpt.tflite")
+        phone.picture("benchmark-failed")
+        phone.tap(R.id.tab_photo)
+        phone.choose(fixture("photos").photo())
+        assertShows("LiteRT cannot open ckpt.tflite")
+    }
+
+    @Test
+    fun `the model's contract can be read`() {
+        openOnnx(R.id.tab_details)
+        assertShows("Precision", "fp32", "Gate", "same first class", "classes", "rmg-pmsi")
+        phone.picture("details")
+    }
+
+    @Test
+    fun `the self-check passes on this machine`() {
+        openOnnx(R.id.tab_check)
+        phone.picture("check-none")
+        phone.tap(R.id.run)
+        assertTrue((phone.session.check as CheckState.Done).result.passed)
+        assertShows("Passed", "Gate for fp32", "same first class: 100.0")
+        phone.picture("check")
+    }
+
+    @Test
+    fun `without golden samples the self-check says what it needs`() {
+        val model = fixture("assets/models/ckpt.onnx")
+        withoutModels()
+        push(model)
+        phone.open(R.id.tab_check)
+        phone.tap(R.id.run)
+        assertShows("No golden samples", ".golden.zip")
+        phone.picture("check-no-golden")
+    }
+
+    @Test
+    fun `a damaged model says so and another one can be chosen`() {
+        val model = fixture("assets/models/ckpt.onnx")
+        withoutModels()
+        push(File(phone.app.cacheDir, "broken.onnx").apply { writeBytes(model.readBytes().copyOf(100_000)) })
+        phone.open()
+        assertShows("This model cannot be used", "broken.onnx is damaged")
+        phone.picture("model-broken")
+        push(model)
+        phone.session.load(null)
+        phone.settle()
+        assertShows("ckpt.onnx", "What is on your photo?")
+    }
+
+    @Test
+    fun `several models can be chosen from`() {
+        assumeModels()
+        phone.open()
+        phone.tap(R.id.model)
+        val dialog = ShadowDialog.getLatestDialog() as android.app.AlertDialog
+        val text = texts(dialog.window!!.decorView)
+        assertTrue("$text", text.containsAll(listOf("Choose a model", "ckpt-int8.onnx", "ckpt.onnx", "ckpt.tflite")))
+        phone.picture("models", dialog.window!!.decorView)
+        shadowOf(dialog).clickOnItem((dialog.listView as ListView).count - 1)
+        phone.settle()
+        assertShows("ckpt.tflite", "LiteRT")
+    }
+
+    @Test
+    fun `a model that another app opens with this one is kept`() {
+        val model = fixture("assets/models/ckpt.onnx")
+        withoutModels()
+        val file = File(phone.app.cacheDir, "shared.onnx").apply { writeBytes(model.readBytes()) }
+        phone.open(intent = Intent(Intent.ACTION_VIEW, phone.uri(file)))
+        assertShows("shared.onnx")
+        phone.open()
+        assertShows("shared.onnx")
+    }
+
+    @Test
+    fun `a shared file that is no model is refused`() {
+        assumeModels()
+        val file = File(phone.app.cacheDir, "notes.txt").apply { writeText("milk, eggs") }
+        val share = Intent(Intent.ACTION_SEND).putExtra(Intent.EXTRA_STREAM, phone.uri(file))
+        phone.open(intent = share)
+        val dialog = ShadowDialog.getLatestDialog()
+        val text = texts(dialog.window!!.decorView).joinToString("\n")
+        assertTrue(text, "This file cannot be used" in text && "notes.txt" in text)
+        dialog.dismiss()
+        phone.settle()
+        assertFalse(ShadowDialog.getLatestDialog().isShowing)
+    }
+
+    @Test
+    fun `what can be tapped is large enough and has a name`() {
+        openOnnx(R.id.tab_photo)
+        val density = phone.activity.resources.displayMetrics.density
+        for (tab in listOf(R.id.tab_photo, R.id.tab_benchmark, R.id.tab_check, R.id.tab_details)) {
+            phone.tap(tab)
+            for (view in tappable(phone.activity.window.decorView).filterNot {
+                (it as? TextView)?.isTextSelectable ==
+                    true
+            }) {
+                assertTrue("$view", view.height >= 48 * density && view.width >= 48 * density)
+                val name = view.contentDescription ?: (view as? Button)?.text
+                assertTrue("$view has no name", view is Spinner || !name.isNullOrBlank())
+            }
+        }
+    }
+
+    @Test
+    fun `nothing lies under the system bars`() {
+        openOnnx(R.id.tab_photo)
+        val root = phone.activity.findViewById<View>(R.id.content).parent as View
+        val bars = android.graphics.Insets.of(0, 63, 0, 126)
+        val insets =
+            android.view.WindowInsets
+                .Builder()
+                .setInsets(
+                    android.view.WindowInsets.Type
+                        .systemBars(),
+                    bars
+                ).build()
+        root.dispatchApplyWindowInsets(insets)
+        assertEquals(listOf(63, 126), listOf(root.paddingTop, root.paddingBottom))
+    }
+
+    @Test
+    fun `large text still fits`() {
+        assumeModels()
+        RuntimeEnvironment.setFontScale(1.6f)
+        openOnnx(R.id.tab_photo)
+        phone.choose(fixture("photos").photo())
+        phone.picture("photo-large-text")
+        phone.tap(R.id.tab_benchmark)
+        phone.picture("benchmark-large-text")
+    }
+
+    private fun tappable(view: View): List<View> = when {
+        view.visibility != View.VISIBLE -> emptyList()
+        view.isClickable -> listOf(view)
+        view is android.view.ViewGroup -> (0 until view.childCount).flatMap { tappable(view.getChildAt(it)) }
+        else -> emptyList()
+    }
+
+    private fun File.photo(number: Int = 0): File {
+        val photos = listFiles()!!.filter { it.extension == "jpg" }.sortedBy { it.name }
+        return photos.first { it.name == "real-$number.jpg" || it.name == "drawn-$number.jpg" }
+    }
+}
