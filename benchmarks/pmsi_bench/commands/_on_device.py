@@ -46,6 +46,8 @@ def bench_on_device(files: Sequence[Path], options: DeviceOptions, *, as_json: b
     else:
         print_result(result, Console(markup=False, highlight=False))
     _raise_problems(result)
+    if not as_json:
+        typer.echo(f"next: {command} --json > phone.json")
     return result
 
 
@@ -65,6 +67,8 @@ def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "De
     from pmsi_mobile.files import sha256
     from pmsi_mobile.progress import progress
 
+    if options.cores and options.runner == "app":
+        raise PmsiError("--cores does not go with --runner app: Android chooses the cores of an app")
     delegates = _delegates(options.delegate)
     serial = _serial(options.device)
     jobs = [

@@ -31,6 +31,7 @@ _CRASH = re.compile(r"(?:[\w.]+(?:Error|Exception)\b|Fatal signal|Abort message)
 SECONDS = 300.0
 """As long as one benchmark of the app may take."""
 POLL_SECONDS = 0.5
+_FIRST_START_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ def app_runner(phone: Phone, say: Callable[[str], None], *, threads: int, runs: 
     if phone.shell(f"pm path {PACKAGE}").code:
         raise PmsiError(f"the demo app is not on {phone.serial}: build it (android_demo) and adb install it")
     try:
+        _have_folders_made(phone)
         yield AppRunner(phone, threads, runs)
     finally:
         try:
@@ -139,6 +141,17 @@ def app_runner(phone: Phone, say: Callable[[str], None], *, threads: int, runs: 
             phone.shell(f"rm -f {_MODELS}* {_FILES}/results/{_RESULT}")
         except DeviceLost:
             say(f"{_MODELS}* may still be on {phone.serial}: the next run removes it")
+
+
+def _have_folders_made(phone: Phone) -> None:
+    """Start the app once where it never ran: folders that adb makes in its place would not be the app's own."""
+    limit = time.monotonic() + _FIRST_START_SECONDS
+    if phone.shell(f"ls {_FILES}/models").code:
+        phone.shell(f"am start -W -n {PACKAGE}/.MainActivity")
+    while phone.shell(f"ls {_FILES}/models").code:
+        if time.monotonic() > limit:
+            raise MeasurementError(f"the demo app makes no folder {_FILES}/models: start it once by hand")
+        time.sleep(POLL_SECONDS)
 
 
 def _delegate(job: Job) -> str:

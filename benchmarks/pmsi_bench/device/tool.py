@@ -132,6 +132,8 @@ class ToolRunner:
         output = parse_output(answer.output)
         if answer.code:
             raise MeasurementError(_reason(answer.code, answer.output, output))
+        if job.delegate != "cpu" and _DELEGATES[job.delegate] in output.unknown_flags:
+            raise MeasurementError(f"this build of benchmark_model knows no {job.delegate}: take another")
         return output
 
     def _on_phone(self, job: Job) -> str:

@@ -131,6 +131,8 @@ FAULTS = [
           kept=2, phone={"status": [0, 2, 0]}, settings=COOL),
     Fault("GPU refuses", "an operator that the GPU delegate does not know", "Failed to apply GPU delegate",
           phone={"gpu": "refused"}, arguments=("--delegate", "gpu")),
+    Fault("no NNAPI", "a benchmark_model of which NNAPI is no part any more",
+          "this build of benchmark_model knows no nnapi", arguments=("--delegate", "nnapi")),
     Fault("GPU computes nonsense", "the GPU delegate gives the same output for every image",
           "outputs of the phone fail their gate", kept=2, phone={"gpu": "constant"}, arguments=("--delegate", "gpu")),
     Fault("old program", "a benchmark_model that writes no outputs",

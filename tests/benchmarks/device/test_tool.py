@@ -59,7 +59,7 @@ def test_rounds_are_interleaved_and_their_order_rotates(adb, phone: Phone, model
 
 
 def test_table_says_what_must_be_known(adb, phone: Phone, models: Path, tool: Path):
-    phone.fixed_performance_settable = False
+    phone.fixed_performance_settable, phone.build = False, "old"
     with plugged_in(adb, phone):
         shown = pmsi_bench(models / "ckpt.tflite", models / "ckpt.onnx", "--device", "adb",
                            "--benchmark-model", tool, "--rounds", 1, "--delegate", "nnapi")  # fmt: skip

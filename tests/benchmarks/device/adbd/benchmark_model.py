@@ -30,7 +30,7 @@ def run_tool(phone: Phone, arguments: list[str]) -> tuple[int, str]:
     """Exit code and output of one run."""
     flags = dict(argument.lstrip("-").split("=", 1) for argument in arguments)
     old = phone.build == "old"
-    known = _FLAGS if old else _FLAGS | {"output_filepath"}
+    known = _FLAGS if old else (_FLAGS | {"output_filepath"}) - {"use_nnapi"}
     unknown = [argument for argument in arguments if argument.lstrip("-").split("=")[0] not in known]
     prefix = "" if old else "INFO: "
     lines = ["STARTING!", *([f"Unconsumed cmdline flags: {' '.join(unknown)}"] if unknown else [])]
@@ -71,7 +71,7 @@ def _delegation(phone: Phone, flags: dict[str, str]) -> list[str]:
             "subgraph 0.",
             "Explicitly applied GPU delegate, and the model graph will be completely executed by the delegate.",
         ]
-    if "use_nnapi" in flags:
+    if "use_nnapi" in flags and phone.build == "old":
         return ["Though NNAPI delegate is explicitly applied, the model graph will not be executed by the delegate."]
     return [
         "Replacing 97 out of 99 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 2 partitions for "
