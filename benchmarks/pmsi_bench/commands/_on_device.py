@@ -39,12 +39,14 @@ def bench_on_device(files: Sequence[Path], options: DeviceOptions, *, as_json: b
     from rich.console import Console
 
     from pmsi_bench.device.table import print_result
+    from pmsi_bench.device.verdict import verdict
 
     result = _measure(files, options, command)
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
     else:
         print_result(result, Console(markup=False, highlight=False))
+        typer.echo(verdict(result))
     _raise_problems(result)
     if not as_json:
         typer.echo(f"next: {command} --json > phone.json")

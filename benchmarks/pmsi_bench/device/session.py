@@ -82,19 +82,17 @@ def run_session(
         except MeasurementError as error:
             outcome.parity = outcome.parity or not_measured(job.contract.precision, str(error))
 
-    after = None
     try:
         for index in range(len(jobs)):
             attempt(index, prepare)
         for number in range(rounds):
             for index in rotated(range(len(jobs)), number):
                 attempt(index, burst)
-            after = read_thermal(phone)
-            if after.throttled:
+            if read_thermal(phone).throttled:
                 for outcome in outcomes:
                     outcome.throttled |= len(outcome.rounds) > number
                 if number + 1 < rounds:
-                    after = wait_until_cool(phone, say)
+                    wait_until_cool(phone, say)
         for index in range(len(jobs)):
             attempt(index, check)
         return Session(outcomes, read_thermal(phone), None)

@@ -1,5 +1,6 @@
 """pmsi-bench --device adb with benchmark_model, from the command to the phone and back."""
 
+import re
 from pathlib import Path
 
 from tests.benchmarks.device.adbd.phone import Phone
@@ -56,6 +57,27 @@ def test_rounds_are_interleaved_and_their_order_rotates(adb, phone: Phone, model
     ]
     one, other = dict.fromkeys(graphs)
     assert graphs == [one, other, other, one, one, other]
+
+
+def test_choice_claims_no_more_than_the_intervals(adb, phone: Phone, models: Path, tool: Path):
+    def sentence(rounds: int, *delegates: str) -> str:
+        with plugged_in(adb, phone):
+            shown = pmsi_bench(
+                models / "ckpt.tflite", *arguments, "--rounds", rounds, "--delegate", ",".join(delegates)
+            )
+        return " ".join(shown.out.split())
+
+    arguments = ("--device", "adb", "--benchmark-model", tool)
+    told = sentence(6, "cpu", "gpu")
+    assert "ckpt.tflite, gpu is the fastest of the 2 that passed parity on the phone: median 2." in told
+    assert re.search(r"Next is ckpt.tflite, cpu, which takes (1\.9|2\.0)\d times as long \(95 % interval ", told)
+    assert "next: pmsi-bench " in told
+    told = sentence(1, "cpu", "gpu")
+    assert "no interval can be given for its lead over ckpt.tflite, cpu." in told
+    phone.gpu = "constant"
+    told = sentence(1, "gpu")
+    assert "No file that was measured on this phone has passed the parity gate there." in told
+    assert "next:" not in told
 
 
 def test_table_says_what_must_be_known(adb, phone: Phone, models: Path, tool: Path):
