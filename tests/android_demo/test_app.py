@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.android_demo.fixtures import write_fixtures
+
 APP = Path(__file__).parents[2] / "android_demo"
 POM = "{http://maven.apache.org/POM/4.0.0}"
 
@@ -55,10 +57,13 @@ def read_report(path: Path) -> Iterator[Case]:
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
     """`mvn verify` to its end: a failing test does not keep the linters from running."""
+    fixtures = tmp_path_factory.mktemp("app") / "fixtures"
+    write_fixtures(fixtures)
     target = APP / "target" / "app"
     shutil.rmtree(target, ignore_errors=True)
+    options = ("-Dmaven.test.failure.ignore=true", f"-Dpmsi.fixtures={fixtures}")
     run = subprocess.run(
-        ["mvn", "-q", "-f", APP / "pom.xml", "verify", "-Dmaven.test.failure.ignore=true"],
+        ["mvn", "-q", "-f", APP / "pom.xml", "verify", *options],
         env=os.environ | {"LANG": "C.UTF-8"},
         capture_output=True,
         text=True,

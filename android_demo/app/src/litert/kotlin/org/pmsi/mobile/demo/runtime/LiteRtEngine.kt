@@ -1,5 +1,6 @@
 package org.pmsi.mobile.demo.runtime
 
+import android.os.Build
 import java.io.File
 import org.pmsi.mobile.demo.contract.Contract
 import org.tensorflow.lite.Interpreter
@@ -14,14 +15,11 @@ object LiteRtEngine : Engine {
 
     override fun open(file: File, contract: Contract, input: InputTensor, delegate: Delegate, threads: Int): Graph {
         val accelerator = accelerator(delegate)
-        try {
-            val options = Interpreter.Options().setNumThreads(threads)
-            accelerator?.let(options::addDelegate)
-            return LiteRtGraph(Interpreter(file, options), accelerator, contract, input)
-        } catch (error: IllegalArgumentException) {
-            accelerator?.close()
-            throw error
-        }
+        val options = Interpreter.Options().setNumThreads(threads)
+        accelerator?.let(options::addDelegate)
+        return runCatching { LiteRtGraph(Interpreter(file, options), accelerator, contract, input) }
+            .onFailure { accelerator?.close() }
+            .getOrThrow()
     }
 
     private fun accelerator(delegate: Delegate): org.tensorflow.lite.Delegate? = when (delegate) {
@@ -31,7 +29,11 @@ object LiteRtEngine : Engine {
                 if (!known) throw UnsupportedOperationException("LiteRT does not know this device's GPU")
                 GpuDelegate(devices.bestOptionsForThisDevice)
             }
-        Delegate.NNAPI -> NnApiDelegate()
+        Delegate.NNAPI -> {
+            val present = Build.VERSION.SDK_INT >= Build.VERSION_CODES.O_MR1
+            if (!present) throw UnsupportedOperationException("it came with Android 8.1")
+            NnApiDelegate()
+        }
         else -> null
     }
 }

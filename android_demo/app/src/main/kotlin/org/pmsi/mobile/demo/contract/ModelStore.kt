@@ -47,9 +47,9 @@ class ModelStore(private val folders: List<File>, private val imported: File) {
      */
     fun add(name: String, open: () -> InputStream): File {
         val target = File(imported, File(name).name)
-        val part = File(imported, "$PART${target.name}")
+        val part = File(File(imported, PART), target.name)
         try {
-            imported.mkdirs()
+            part.parentFile?.mkdirs()
             open().use { source -> part.outputStream().use(source::copyTo) }
             if (isGolden(target)) Golden.read(part) else ContractReader.read(part)
             if (!part.renameTo(target)) throw IOException("no room under this name")
@@ -57,7 +57,7 @@ class ModelStore(private val folders: List<File>, private val imported: File) {
         } catch (error: IOException) {
             throw ModelProblem("$name could not be copied: ${error.message}.", error)
         } finally {
-            part.delete()
+            part.parentFile?.deleteRecursively()
         }
     }
 
@@ -88,8 +88,8 @@ class ModelStore(private val folders: List<File>, private val imported: File) {
         private const val ASSETS = "models"
         private const val GOLDEN_SUFFIX = ".golden.zip"
 
-        /** A copy that is not complete; hidden, so that it is not listed. */
-        private const val PART = ".part-"
+        /** A folder for copies that are not complete. */
+        private const val PART = "part"
 
         /** What lies beside models: contract, class names, golden samples. */
         private val COMPANIONS = setOf("json", "txt", "zip")

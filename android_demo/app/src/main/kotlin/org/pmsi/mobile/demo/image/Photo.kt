@@ -76,7 +76,8 @@ class Photo internal constructor(private val bitmap: Bitmap, private val orienta
          * Decodes what [open] gives; it is opened three times.
          *
          * A photo of more than 16 million pixels is thinned out while it is decoded, by two, four or more: before the
-         * resize to a few hundred pixels a side that changes next to nothing. Throws [PhotoProblem].
+         * resize to a few hundred pixels a side that changes next to nothing. One of which the end is missing is
+         * decoded as far as it goes. Throws [PhotoProblem].
          */
         fun decode(open: () -> InputStream): Photo = try {
             val orientation = open().use { ExifInterface(it).getAttributeInt(ExifInterface.TAG_ORIENTATION, 1) }
@@ -142,4 +143,9 @@ fun bitmapOf(pixels: ByteArray, width: Int, height: Int): Bitmap {
             )
         }
     return Bitmap.createBitmap(colours, width, height, Bitmap.Config.ARGB_8888)
+}
+
+/** R, G and B of each pixel of an encoded picture, row by row. Throws [PhotoProblem]. */
+fun pixelsOf(encoded: ByteArray): ByteArray = Photo.decode(encoded::inputStream).use { picture ->
+    Resizer(picture.width, picture.height, picture.width, picture.height).resize(picture)
 }

@@ -11,8 +11,9 @@ import org.pmsi.mobile.demo.runtime.CHANNELS
  * Stretches pictures to a fixed size, whatever their proportions are, and cuts out the middle: the contract's
  * preprocessing, bit by bit as Pillow's `resize(..., BILINEAR)` gives it, with which the network was trained.
  *
- * Unlike Android's own scaling it covers every pixel that it leaves out. Buffers and weights are kept: pictures of one
- * size after the other allocate nothing.
+ * Unlike Android's own scaling it covers every pixel that it leaves out. Pictures that are much taller than wide Pillow
+ * 13 shortens before it narrows them, which rounds otherwise here and there. Buffers and weights are kept: pictures of
+ * one size after the other allocate nothing.
  */
 class Resizer(
     private val stretchedWidth: Int,
@@ -26,9 +27,9 @@ class Resizer(
     private val stride = width * CHANNELS
     private val pixels = ByteArray(height * stride)
     private val sums = IntArray(stride)
-    private var columns = Axis(width, stretchedWidth, width)
-    private var rows = Axis(height, stretchedHeight, height)
-    private var row = ByteArray(width * CHANNELS)
+    private var columns = Axis(stretchedWidth, stretchedWidth, width)
+    private var rows = Axis(stretchedHeight, stretchedHeight, height)
+    private var row = ByteArray(stretchedWidth * CHANNELS)
     private var narrowed = ByteArray(0)
 
     /** R, G and B of each pixel, row by row, in an array that the next call overwrites. */

@@ -36,7 +36,8 @@ class Benchmark(
             val model = store.find(request.model)
             digest = sha256(model.file)
             val plan = plan(request, model)
-            BenchmarkResult(request, digest, measure(request, model, plan, progress), null)
+            val named = request.copy(runtime = model.runtime.id)
+            BenchmarkResult(named, digest, measure(request, model, plan, progress), null)
         } catch (problem: ModelProblem) {
             BenchmarkResult(request, digest, null, problem.message)
         } catch (_: OutOfMemoryError) {
@@ -97,9 +98,17 @@ class Benchmark(
                 rssPeakBytes = peakResidentBytes(),
                 thermalStatusBefore = thermalBefore,
                 thermalStatusAfter = thermalStatus(),
-                golden = images?.map { classifier.classify(it).copyOf() }
+                golden = images?.map { probabilities(classifier, it, request.model) }
             )
         }
+    }
+
+    private fun probabilities(classifier: Classifier, image: ByteArray, name: String): FloatArray {
+        val probabilities = classifier.classify(image).copyOf()
+        if (!probabilities.all(Float::isFinite)) {
+            throw ModelProblem("$name gives numbers on ${classifier.delegate.id} that are no probabilities.")
+        }
+        return probabilities
     }
 
     private fun nanosecondsOf(classifier: Classifier): Long {

@@ -62,9 +62,9 @@ class BenchmarkResult(
         "app_version" to appVersion,
         "model" to request.model,
         "model_sha256" to modelSha256,
-        "runtime" to request.runtime,
+        "runtime" to request.runtime.orEmpty(),
         "runtime_version" to measurement?.runtimeVersion,
-        "delegate" to (measurement?.delegate?.id ?: request.delegate),
+        "delegate" to (measurement?.delegate?.id ?: request.delegate.orEmpty()),
         "delegate_note" to measurement?.delegateNote,
         "threads" to request.threads,
         "load_ms" to measurement?.loadMs,
@@ -84,7 +84,8 @@ class BenchmarkResult(
                 "sdk" to device.sdk,
                 "abi" to device.abi
             ),
-        "golden" to measurement?.golden?.let { JSONArray(it.map(::numbers)) },
+        "golden" to
+            measurement?.golden?.let { JSONArray(it.map { probabilities -> JSONArray(probabilities.toList()) }) },
         "error" to error
     )
 
@@ -101,7 +102,3 @@ class BenchmarkResult(
 
 private fun json(vararg entries: Pair<String, Any?>): JSONObject =
     JSONObject().apply { for ((key, value) in entries) put(key, value ?: JSONObject.NULL) }
-
-/** JSON has no infinity, and no number for what is none. */
-private fun numbers(values: FloatArray) =
-    JSONArray(values.map { if (it.isFinite()) it.toDouble() else JSONObject.NULL })

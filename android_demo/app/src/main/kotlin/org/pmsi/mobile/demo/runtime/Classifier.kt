@@ -6,7 +6,8 @@ import org.pmsi.mobile.demo.contract.Contract
 /**
  * A loaded model. Its buffers are its own and are reused: for one thread at a time.
  *
- * [delegate]: what it really runs on. [note]: why that is not what was asked for, as a sentence; null when it is.
+ * [delegate]: what it runs on; how much of a file a delegate leaves to the processor the runtimes do not tell.
+ * [note]: why that is not what was asked for, as a sentence; null when it is.
  */
 class Classifier internal constructor(
     val contract: Contract,

@@ -1,0 +1,275 @@
+"""What the app's own tests compare it with: models, photos, and what Python makes of them.
+
+    python tests/android_demo/fixtures.py FOLDER [MODEL...]
+
+Models are the small ones of `tests/export/fixtures`, unless others are named.
+"""
+
+import hashlib
+import io
+import json
+import shutil
+import sys
+import zipfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pmsi_export.contract import read_contract
+from pmsi_export.golden import GoldenSamples, write_golden
+from pmsi_export.parity import GATES, agreement
+from pmsi_export.preprocess import load_image
+from pmsi_export.registry import container, format_of, load_file
+from pmsi_export.runner import Runner
+from pmsi_mobile.checkpoint import load_checkpoint
+from tests.conftest import SHARED
+from tests.export.conftest import draw_picture, run_command
+
+V1 = Path(__file__).parents[1] / "export" / "fixtures" / "v1"
+APP_RESULT = Path(__file__).parents[1] / "benchmarks" / "app_result.json"
+"""What pmsi-bench reads of a benchmark of the app."""
+SUFFIXES = (".tflite", ".onnx", ".pte")
+REAL_PHOTOS = 60
+SIZES = ((256, 256), (640, 480), (480, 640), (1280, 960), (333, 77), (60, 45), (1000, 1500), (2048, 1536))
+
+
+def write_fixtures(folder: Path, models: Sequence[Path] = ()) -> None:
+    """Fill `folder`, which does not exist yet."""
+    models = models or small_models(folder)
+    for name in ("models", "assets/models", "broken", "photos", "pixels", "frames"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for model in models:
+        shutil.copy(model, folder / "models")
+    write_app(folder)
+    write_broken(folder / "broken")
+    write_judgements(folder)
+    shutil.copy(APP_RESULT, folder)
+    write_frames(folder / "frames")
+    photos = list(write_photos(folder / "photos"))
+    write_expectations(folder, models, photos)
+
+
+def small_models(folder: Path) -> list[Path]:
+    """The kept files, and two that end in the three largest probabilities."""
+    output = folder / "top-3"
+    formats = ("--format", "tflite", "--format", "onnx")
+    result = run_command(
+        "pmsi-export", V1 / "ckpt.pt", *formats, "--top-k", 3, "--no-verify", "--output", output, "--json"
+    )
+    assert result.status == 0, result.stderr
+    return [path for parent in (V1, output) for path in sorted(parent.iterdir()) if path.suffix in SUFFIXES]
+
+
+def write_app(folder: Path) -> None:
+    """The golden samples of the small checkpoint beside the models, and what the app under test has in its assets."""
+    golden = load_checkpoint(V1 / "ckpt.pt").golden
+    samples = GoldenSamples(golden.images.permute(0, 2, 3, 1).numpy(), golden.probabilities.numpy())
+    for target in (folder / "models", folder / "assets" / "models"):
+        write_golden(samples, read_contract(V1 / "ckpt.onnx"), target / "ckpt.golden.zip")
+    for name in ("ckpt.onnx", "ckpt-int8.onnx", "ckpt.tflite"):
+        shutil.copy(V1 / name, folder / "assets" / "models")
+
+
+def write_broken(folder: Path) -> None:
+    """Files that the app must refuse, and what it has to say."""
+    problems = {}
+
+    def keep(name: str, content: bytes, problem: str) -> Path:
+        problems[name] = problem
+        path = folder / name
+        path.write_bytes(content)
+        return path
+
+    for suffix in SUFFIXES:
+        model = V1 / f"ckpt{suffix}"
+        content = model.read_bytes()
+        bare, text = without_contract(model)
+        onnx = suffix == ".onnx"
+        keep(f"bare{suffix}", bare, "has no contract inside")
+        keep(f"cut{suffix}", content[: len(content) * 2 // 3], "is damaged" if onnx else "has no contract inside")
+        keep(f"changed{suffix}", flipped(content, len(bare) // 2), "is damaged" if onnx else "has changed since")
+        keep(
+            f"renamed{suffix}", flipped(content, content.rindex(json.loads(text)["classes"][0].encode())), "is damaged"
+        )
+        keep(f"empty{suffix}", b"", "has no contract inside")
+        keep(f"words{suffix}", b"No model at all, only words.", "is damaged" if onnx else "has no contract inside")
+        changes: dict[str, dict[str, object]] = {
+            "newer pmsi-export": {"schema_version": 2},
+            "contract of another file": {"content_sha256": "0" * 64},
+            "cannot be read": {"input": {}},
+        }
+        for number, (problem, change) in enumerate(changes.items()):
+            path = keep(f"contract-{number}{suffix}", bare, problem)
+            container(format_of(model)).embed(path, json.dumps(json.loads(text) | change))
+    keep("ckpt.ptl", (V1 / "ckpt.ptl").read_bytes(), "it takes .tflite, .onnx and .pte files")
+    (folder / "problems.json").write_text(json.dumps(problems))
+
+
+def without_contract(model: Path) -> tuple[bytes, str]:
+    """The bytes before the contract, and its JSON."""
+    content = model.read_bytes()
+    embedded = container(format_of(model)).extract(model)
+    if model.suffix == ".onnx":
+        key = content.rindex(b"pmsi.contract")
+        digests = ((end, hashlib.sha256(content[:end]).hexdigest()) for end in range(key, key - 16, -1))
+        end = next(end for end, digest in digests if digest == embedded.content_sha256)
+    else:
+        with zipfile.ZipFile(model) as archive:
+            end = archive.infolist()[-2].header_offset
+    return content[:end], embedded.text
+
+
+def flipped(content: bytes, position: int) -> bytes:
+    return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+
+
+def write_judgements(folder: Path) -> None:
+    """The gates, and how pmsi-export compares probabilities."""
+    generator = np.random.default_rng(0)
+    reference = generator.dirichlet(np.full(7, 0.3), 40).astype(np.float32)
+    noisy = reference + generator.normal(0, 0.03, reference.shape).astype(np.float32)
+    wrong = noisy.copy()
+    wrong[0, 0] = np.nan
+    wrong[1] = np.roll(wrong[1], 1)
+    largest = np.where(noisy >= np.sort(noisy, axis=1)[:, -3:-2], noisy, 0).astype(np.float32)
+    cases = []
+    for outputs, top_k in ((reference, None), (noisy, None), (wrong, None), (largest, 3)):
+        rows = iter(outputs)
+        runner = Runner(lambda image: image, lambda _, rows=rows: next(rows))
+        images = np.zeros((len(reference), 1, 1, 3), np.uint8)
+        measured = agreement(runner, images, reference, top_k=top_k is not None)
+        outputs_json = [[None if np.isnan(value) else float(value) for value in row] for row in outputs]
+        misses = {precision: GATES[precision].misses(measured) for precision in GATES}
+        cases.append({"top_k": top_k, "outputs": outputs_json, "agreement": measured.model_dump(), "misses": misses})
+    gates = {precision: vars(gate) for precision, gate in GATES.items()}
+    (folder / "judgements.json").write_text(
+        json.dumps({"gates": gates, "reference": reference.tolist(), "cases": cases})
+    )
+
+
+def write_frames(folder: Path) -> None:
+    """Camera frames: the planes of a picture in YUV 4:2:0, and the RGB that they stand for."""
+    picture = draw_picture(3)
+    frames = []
+    for limited in (False, True):
+        for rotation in (0, 90, 180, 270):
+            y, cb, cr = planes(picture, limited)
+            rgb = np.rot90(rgb_of(y, cb, cr, limited), -rotation // 90)
+            name = f"{'limited' if limited else 'full'}-{rotation}"
+            for part, values in {"y": y, "cb": cb, "cr": cr, "rgb": rgb}.items():
+                (folder / f"{name}.{part}").write_bytes(np.ascontiguousarray(values).tobytes())
+            frames.append(
+                {"name": name, "limited": limited, "rotation": rotation, "width": y.shape[1], "height": y.shape[0]}
+            )
+    (folder / "frames.json").write_text(json.dumps(frames))
+
+
+def planes(picture: Image.Image, limited: bool) -> list[NDArray[np.uint8]]:
+    """Y [H, W], Cb and Cr [H / 2, W / 2] (BT.601), of all of 0..255 or of a video's range."""
+    y, cb, cr = np.asarray(picture.convert("YCbCr")).transpose(2, 0, 1).astype(np.float64)
+    halves = [c.reshape(c.shape[0] // 2, 2, c.shape[1] // 2, 2).mean(axis=(1, 3)) for c in (cb, cr)]
+    if limited:
+        y, halves = 16 + y * 219 / 255, [128 + (c - 128) * 224 / 255 for c in halves]
+    return [np.round(plane).astype(np.uint8) for plane in (y, *halves)]
+
+
+def rgb_of(y: NDArray[np.uint8], cb: NDArray[np.uint8], cr: NDArray[np.uint8], limited: bool) -> NDArray[np.uint8]:
+    """[H, W, 3], every chroma sample for its four pixels (ITU-R BT.601, JFIF)."""
+    light = y.astype(np.float64)
+    blue, red = (c.repeat(2, axis=0).repeat(2, axis=1).astype(np.float64) - 128 for c in (cb, cr))
+    if limited:
+        light, blue, red = (light - 16) * 255 / 219, blue * 255 / 224, red * 255 / 224
+    rgb = np.stack([light + 1.402 * red, light - 0.344136 * blue - 0.714136 * red, light + 1.772 * blue], axis=-1)
+    return np.clip(np.floor(rgb + 0.5), 0, 255).astype(np.uint8)
+
+
+def write_photos(folder: Path) -> Iterator[str]:
+    """Photo files of many kinds and sizes; yields their names. Those in `thinned` are too large to be decoded whole."""
+
+    def keep(name: str, picture: Image.Image, format: str, **options: Any) -> str:
+        (folder / name).write_bytes(encoded(picture, format, **options))
+        return name
+
+    real = sorted((SHARED / "data" / "grocery" / "val").glob("*/*.jpg"))
+    real = real[:: max(1, len(real) // REAL_PHOTOS)][:REAL_PHOTOS]
+    pictures = [Image.open(path).convert("RGB") for path in real] or [draw_picture(number) for number in range(8)]
+    for number, path in enumerate(real):
+        size, subsampling = SIZES[number % len(SIZES)], number // len(SIZES) % 2 * 2
+        photo = pictures[number].resize(size, Image.Resampling.LANCZOS)
+        name = f"real-{number}.jpg"
+        if size == pictures[number].size:
+            shutil.copy(path, folder / name)
+        else:
+            keep(name, photo, "JPEG", quality=92, subsampling=subsampling)
+        yield name
+
+    for number, size in enumerate(SIZES):
+        drawn = draw_picture(number).resize(size, Image.Resampling.BICUBIC)
+        yield keep(f"drawn-{number}.png", drawn, "PNG")
+        yield keep(f"drawn-{number}.jpg", drawn, "JPEG", subsampling=number % 3)
+    drawn = draw_picture(5)
+    for orientation in range(1, 9):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        yield keep(f"exif-{orientation}.jpg", drawn, "JPEG", exif=exif)
+    shade = Image.linear_gradient("L").resize(drawn.size)
+    yield keep("progressive.jpg", drawn, "JPEG", progressive=True)
+    yield keep("grey.jpg", drawn.convert("L"), "JPEG")
+    yield keep("grey.png", drawn.convert("L"), "PNG")
+    yield keep("palette.png", drawn.quantize(32), "PNG")
+    yield keep("transparent.png", Image.merge("RGBA", (*drawn.split(), shade)), "PNG")
+    yield keep("transparent-grey.png", Image.merge("LA", (drawn.convert("L"), shade)), "PNG")
+    yield keep("lossless.webp", drawn, "WEBP", lossless=True)
+    yield keep("lossy.webp", drawn, "WEBP")
+    yield keep("still.gif", drawn.quantize(64), "GIF")
+    yield keep("plain.bmp", drawn, "BMP")
+    yield keep("one-pixel.png", Image.new("RGB", (1, 1), "teal"), "PNG")
+    yield keep("line.png", drawn.resize((900, 1)), "PNG")
+    yield keep("12-megapixels.jpg", mosaic(pictures, 4000, 3000), "JPEG")
+    yield keep("thinned-24-megapixels.jpg", mosaic(pictures, 6144, 4096), "JPEG")
+    yield keep("thinned-20-megapixels.png", mosaic([draw_picture(number) for number in range(8)], 5000, 4096), "PNG")
+
+
+def mosaic(pictures: Sequence[Image.Image], width: int, height: int) -> Image.Image:
+    """A large picture with as much detail as the small ones."""
+    large = Image.new("RGB", (width, height))
+    step = 256
+    places = [(x, y) for y in range(0, height, step) for x in range(0, width, step)]
+    for number, place in enumerate(places):
+        large.paste(pictures[number % len(pictures)].resize((step, step)), place)
+    return large
+
+
+def write_expectations(folder: Path, models: Sequence[Path], photos: Sequence[str]) -> None:
+    """The network's input for every photo, and its output on every model that a JVM can run."""
+    contracts = {model.name: read_contract(model) for model in models}
+    pixels = {}
+    for preprocessing in {contract.preprocessing for contract in contracts.values()}:
+        rule = f"{preprocessing.resize}-{preprocessing.crop}"
+        for photo in photos:
+            pixels[rule, photo] = load_image(folder / "photos" / photo, preprocessing.for_network())
+            (folder / "pixels" / f"{photo}-{rule}.rgb").write_bytes(pixels[rule, photo].tobytes())
+    expected = {}
+    for model in models:
+        contract = contracts[model.name]
+        rule = f"{contract.preprocessing.resize}-{contract.preprocessing.crop}"
+        probabilities = {}
+        if model.suffix != ".pte":
+            runner = load_file(model)
+            probabilities = {photo: runner.predict(pixels[rule, photo]).tolist() for photo in photos}
+        expected[model.name] = {"contract": contract.model_dump(mode="json"), "probabilities": probabilities}
+    (folder / "models.json").write_text(json.dumps(expected))
+
+
+def encoded(picture: Image.Image, format: str, **options: Any) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, format, **options)
+    return stream.getvalue()
+
+
+if __name__ == "__main__":
+    write_fixtures(Path(sys.argv[1]), [Path(argument) for argument in sys.argv[2:]])
