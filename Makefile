@@ -8,7 +8,7 @@ DEMO := demo
 # One computing thread per process: tests and converters run side by side.
 test: export OMP_NUM_THREADS = 1
 
-.PHONY: setup test lint demo clean
+.PHONY: setup test lint demo apk clean
 
 setup: $(VENV)/installed
 
@@ -37,5 +37,9 @@ demo: setup
 	$(BIN)/pmsi-bench $(DEMO)/models --report $(DEMO)/report.html
 	@echo "The models are in $(DEMO)/models, the report is $(DEMO)/report.html"
 
+# A proof without the Android SDK; to build the app, open android_demo in Android Studio.
+apk: setup
+	$(BIN)/python android_demo/proof/apk.py
+
 clean:
-	rm -rf $(VENV) $(DEMO) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) android_demo/target .mypy_cache .pytest_cache .ruff_cache .hypothesis

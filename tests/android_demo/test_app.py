@@ -1,8 +1,10 @@
 """The demo app without the Android SDK: its sources compiled, its own tests run on the JVM, its style checked."""
 
+import json
 import os
 import shutil
 import subprocess
+import sys
 import tomllib
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -84,6 +86,27 @@ def test_the_apps_own_tests_pass(build: Build, subtests: pytest.Subtests) -> Non
             if case.outcome == "skipped":
                 pytest.skip(case.message or "skipped")
             assert case.outcome == "passed", case.message
+
+
+missing_for_apk = [tool for tool in ("apksigner", "zipalign", "npm") if not shutil.which(tool)]
+
+
+@pytest.mark.skipif(bool(missing_for_apk), reason=f"{', '.join(missing_for_apk)} not installed")
+def test_an_apk_is_assembled_signed_and_verified(build: Build) -> None:
+    assert build.status == 0, "the sources do not compile"
+    run = subprocess.run(
+        [sys.executable, APP / "proof/apk.py", "--json"], capture_output=True, text=True, check=False, timeout=600
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    report = json.loads(run.stdout)
+    assert report["package"] == "org.pmsi.mobile.demo"
+    assert (report["min_sdk"], report["target_sdk"]) == ("26", "36")
+    assert report["permissions"] == ["android.permission.CAMERA"]
+    assert report["signatures"] == ["v2", "v3"]
+    pages = {name.rpartition("/")[2]: library["page"] for name, library in report["libraries"].items()}
+    assert pages["libonnxruntime.so"] == 16384
+    # The newest TensorFlow Lite of Maven Central; LiteRT, which Gradle takes, has pages of 16 KB.
+    assert pages["libtensorflowlite_jni.so"] == 4096
 
 
 def test_gradle_and_maven_build_the_same_app() -> None:
