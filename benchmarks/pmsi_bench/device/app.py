@@ -3,7 +3,7 @@
 import re
 import shlex
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,9 +11,8 @@ import numpy as np
 
 from pmsi_bench.device.adb import DeviceLost, Phone
 from pmsi_bench.device.app_result import AppResult, parse_app_result
-from pmsi_bench.device.burst import Burst, Job
+from pmsi_bench.device.burst import Burst, Inspection, Job
 from pmsi_bench.device.parity import judge_golden
-from pmsi_bench.device.profile import OpTime
 from pmsi_export.contract import Parity
 from pmsi_export.parity import not_measured
 from pmsi_export.runner import NotRunnable
@@ -58,7 +57,6 @@ class AppRunner:
         if not latencies:
             raise MeasurementError("the app's result has no latencies: install the app of this version")
         milliseconds = np.asarray(latencies) / 1e6
-        memory = result.memory
         return Burst(
             inferences=len(latencies),
             load_ms=result.load_ms,
@@ -68,8 +66,8 @@ class AppRunner:
             min_ms=float(milliseconds.min()),
             max_ms=float(milliseconds.max()),
             stdev_ms=float(milliseconds.std()),
+            p95_ms=float(np.percentile(milliseconds, 95)),
             latencies_ns=latencies,
-            peak_memory_mb=memory.rss_peak_bytes / 2**20 if memory and memory.rss_peak_bytes else None,
             note=_note(job, result),
             throttled=bool(result.thermal_status_before or result.thermal_status_after),
         )
@@ -82,8 +80,9 @@ class AppRunner:
         runtime = f"the demo app on {self.phone.serial}, {job.delegate}"
         return judge_golden(job, lambda _: np.asarray(next(outputs, []), np.float32), runtime)
 
-    def operators(self, job: Job) -> Sequence[OpTime]:
-        return []
+    def inspect(self, job: Job) -> Inspection:
+        memory = self._run(job, 1, 0).memory
+        return Inspection(peak_memory_mb=memory.rss_peak_bytes / 2**20 if memory and memory.rss_peak_bytes else None)
 
     def _run(self, job: Job, runs: int, warm_up: int) -> AppResult:
         """One start of the app, from nothing to its result."""

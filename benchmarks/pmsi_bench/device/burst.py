@@ -1,6 +1,5 @@
 """One go of inferences on the phone, and what every way of running them has in common."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -38,10 +37,9 @@ class Burst(BaseModel):
     min_ms: float | None
     max_ms: float | None
     stdev_ms: float | None
+    p95_ms: float | None
     latencies_ns: list[int] | None
     """One per inference, where they are known one by one."""
-    peak_memory_mb: float | None
-    """MiB, of the whole process."""
     note: str | None
     """How much of the graph the delegate took, or what fell back."""
     throttled: bool
@@ -50,6 +48,17 @@ class Burst(BaseModel):
     def typical_ms(self) -> float:
         """The median, or the mean where there is none."""
         return self.mean_ms if self.median_ms is None else self.median_ms
+
+
+class Inspection(BaseModel):
+    """What is found out in a run of its own, which is not timed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    operators: list[OpTime] = []
+    """What each takes."""
+    peak_memory_mb: float | None = None
+    """MiB, of the whole process."""
 
 
 class DeviceRunner(Protocol):
@@ -65,5 +74,5 @@ class DeviceRunner(Protocol):
     def parity(self, job: Job) -> Parity:
         """The golden samples as the phone computes them, judged here."""
 
-    def operators(self, job: Job) -> Sequence[OpTime]:
-        """What each operator takes; none where that cannot be had."""
+    def inspect(self, job: Job) -> Inspection:
+        """Look inside, where the runner can."""

@@ -8,8 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from pmsi_bench.collect import short_names
-from pmsi_bench.device.burst import Burst, Delegate, Job
-from pmsi_bench.device.profile import OpTime
+from pmsi_bench.device.burst import Burst, Delegate, Inspection, Job
 from pmsi_bench.device.record import DeviceRecord
 from pmsi_bench.device.session import Outcome
 from pmsi_bench.device.thermal import Thermal
@@ -35,7 +34,8 @@ class DeviceFigures(_Record):
     min_ms: float | None
     max_ms: float | None
     inferences: int
-    peak_memory_mb: float | None
+    p95_ms: float | None
+    """Median over the rounds of a round's; null where the program prints none."""
     ratio: Ratio
     """To the baseline's rounds, round with round; its own is 1."""
 
@@ -59,8 +59,8 @@ class DeviceRow(_Record):
     rounds: list[Burst]
     parity: Parity
     """Of the phone's own outputs."""
-    operators: list[OpTime]
-    """None where the program gives none."""
+    inspection: Inspection
+    """Operators and memory, as far as the runner can tell."""
     throttled: bool
     """Whether the phone slowed itself down in one of the rounds."""
 
@@ -122,7 +122,7 @@ def _row(name: str, job: Job, outcome: Outcome, baseline: Sequence[Burst], round
         figures=_figures(measured, baseline) if measured else None,
         rounds=measured,
         parity=outcome.parity or not_measured(contract.precision, outcome.problem or "the benchmark ended before"),
-        operators=list(outcome.operators),
+        inspection=outcome.inspection,
         throttled=outcome.throttled or any(burst.throttled for burst in measured),
     )
 
@@ -147,9 +147,7 @@ def _figures(rounds: Sequence[Burst], baseline: Sequence[Burst]) -> DeviceFigure
         min_ms=min((burst.min_ms for burst in rounds if burst.min_ms is not None), default=None),
         max_ms=max((burst.max_ms for burst in rounds if burst.max_ms is not None), default=None),
         inferences=sum(burst.inferences for burst in rounds),
-        peak_memory_mb=max(
-            (burst.peak_memory_mb for burst in rounds if burst.peak_memory_mb is not None), default=None
-        ),
+        p95_ms=_median([burst.p95_ms for burst in rounds]),
         ratio=ratio([mine.typical_ms for mine, _ in pairs], [other.typical_ms for _, other in pairs]),
     )
 

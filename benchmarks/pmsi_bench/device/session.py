@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pmsi_bench.device.adb import DeviceLost, Phone
-from pmsi_bench.device.burst import Burst, DeviceRunner, Job
-from pmsi_bench.device.profile import OpTime
+from pmsi_bench.device.burst import Burst, DeviceRunner, Inspection, Job
 from pmsi_bench.device.thermal import Thermal, read_thermal, wait_until_cool
 from pmsi_bench.measure import rotated
 from pmsi_export.contract import Parity
@@ -23,7 +22,7 @@ class Outcome:
 
     rounds: list[Burst] = field(default_factory=list)
     parity: Parity | None = None
-    operators: Sequence[OpTime] = ()
+    inspection: Inspection = field(default_factory=Inspection)
     throttled: bool = False
     problem: str | None = None
     """Why it was not run, or not to the end."""
@@ -48,7 +47,7 @@ def run_session(
     say: Callable[[str], None],
     progress: Callable[[int, int], None],
 ) -> Session:
-    """Run every job `rounds` times, then compare its outputs and time its operators.
+    """Run every job `rounds` times, then compare its outputs and look inside.
 
     A job that fails is left out from there on; when the phone is lost, what was measured until then is kept.
     progress: called with (steps done, steps).
@@ -78,7 +77,7 @@ def run_session(
     def check(job: Job, outcome: Outcome) -> None:
         try:
             outcome.parity = runner.parity(job)
-            outcome.operators = runner.operators(job)
+            outcome.inspection = runner.inspect(job)
         except MeasurementError as error:
             outcome.parity = outcome.parity or not_measured(job.contract.precision, str(error))
 

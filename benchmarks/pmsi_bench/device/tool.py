@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from pmsi_bench.device.adb import DeviceLost, NoAnswer, Phone, TransferFailed
-from pmsi_bench.device.burst import Burst, Job
+from pmsi_bench.device.burst import Burst, Inspection, Job
 from pmsi_bench.device.folder import end_programs, own_folder
 from pmsi_bench.device.output import ToolOutput, parse_output
 from pmsi_bench.device.parity import judge_golden
-from pmsi_bench.device.profile import OpTime, parse_profile
+from pmsi_bench.device.profile import parse_profile
 from pmsi_export.contract import Parity
 from pmsi_export.parity import not_measured
 from pmsi_export.runner import Image, NotRunnable, Probabilities, nhwc
@@ -62,8 +62,8 @@ class ToolRunner:
             min_ms=_ms(runs.min_us),
             max_ms=_ms(runs.max_us),
             stdev_ms=_ms(runs.stdev_us),
+            p95_ms=_ms(runs.percentiles.get(95)),
             latencies_ns=None,
-            peak_memory_mb=None,
             note=_note(job, output),
             throttled=False,
         )
@@ -99,17 +99,19 @@ class ToolRunner:
                 job.contract.precision, "this build of benchmark_model writes no outputs: take a newer one"
             )
 
-    def operators(self, job: Job) -> list[OpTime]:
+    def inspect(self, job: Job) -> Inspection:
         path = f"{self.folder}/profile.csv"
         self.phone.shell(f"rm -f {path}")
-        self._run(
+        output = self._run(
             job,
             f"--num_runs={_PROFILED_RUNS}",
             *_NO_WARM_UP,
+            "--report_peak_memory_footprint=true",
             "--enable_op_profiling=true",
             f"--profiling_output_csv_file={path}",
         )
-        return parse_profile(self.phone.read(path).decode(errors="replace"))
+        operators = parse_profile(self.phone.read(path).decode(errors="replace"))
+        return Inspection(operators=operators, peak_memory_mb=output.peak_memory_mb)
 
     def _run(self, job: Job, *flags: str) -> ToolOutput:
         program = f"{self.folder}/benchmark_model"

@@ -46,7 +46,7 @@ def test_two_formats_in_the_app(adb, phone: Phone, models: Path):
     first = result.rows[0]
     assert first.figures.inferences == 16
     assert len(first.rounds[0].latencies_ns) == 8
-    assert first.figures.peak_memory_mb == pytest.approx(130_000_000 / 2**20)
+    assert first.inspection.peak_memory_mb == pytest.approx(130_000_000 / 2**20)
     assert phone.left_behind == []
     assert not phone.app.running
 

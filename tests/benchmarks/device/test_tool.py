@@ -28,7 +28,8 @@ def test_two_files_on_two_delegates(adb: dict[str, str], phone: Phone, models: P
     assert on_gpu.figures.ratio.low < 0.51
     assert on_gpu.figures.ratio.high > 0.49
     assert first.note == "XNNPACK executes the graph partially, 97 of 99 nodes"
-    assert [op.kind for op in first.operators][:2] == ["TfLiteXNNPackDelegate", "MAX_POOL_2D"]
+    assert [op.kind for op in first.inspection.operators][:2] == ["TfLiteXNNPackDelegate", "MAX_POOL_2D"]
+    assert first.inspection.peak_memory_mb == 38.5
     # fp32 on a GPU is held to what half precision can give.
     assert "0.02" in on_gpu.parity.gate
     assert on_gpu.parity.golden.max_abs_difference > first.parity.golden.max_abs_difference
