@@ -111,8 +111,11 @@ class Phone:
             yield
         except (AdbTimeout, TimeoutError):
             raise NoAnswer(f"{self.serial} stopped answering while {doing}: reconnect it and try again") from None
-        except (AdbError, OSError, EOFError):
-            raise DeviceLost(f"{self.serial} was disconnected while {doing}: reconnect it and try again") from None
+        except (AdbError, OSError, EOFError) as error:
+            said = f" ({error})" if isinstance(error, AdbError) else ""
+            raise DeviceLost(
+                f"{self.serial} was disconnected while {doing}{said}: reconnect it and try again"
+            ) from None
 
 
 def choose_phone(serial: str | None) -> Phone:

@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from adbutils import AdbClient
 
 from pmsi_bench.device import thermal
 from pmsi_bench.device.adb import DeviceLost, TransferFailed, choose_phone
@@ -14,6 +15,7 @@ from pmsi_bench.device.record import read_record
 from pmsi_bench.device.thermal import read_thermal, wait_until_cool
 from pmsi_mobile.errors import PmsiError
 from tests.benchmarks.device.adbd.phone import Faults, Phone
+from tests.benchmarks.device.adbd.server import wait_until
 from tests.benchmarks.device.workbench import plugged_in
 
 
@@ -71,6 +73,15 @@ def test_files_go_there_and_back(adb, phone: Phone):
         with pytest.raises(TransferFailed, match="couldn't create file: Permission denied"):
             chosen.push(b"", "/system/file")
     assert phone.path("/data/local/tmp/a file").stat().st_mode & 0o777 == 0o755
+
+
+def test_phone_that_went_between_two_commands(adb, phone: Phone):
+    with plugged_in(adb, phone) as daemon:
+        chosen = choose_phone(None)
+        daemon.unplug()
+        wait_until(lambda: all(info.state != "device" for info in AdbClient().list()))
+        with pytest.raises(DeviceLost, match=r"was disconnected while running getprop \(device .*\): reconnect it"):
+            chosen.shell("getprop")
 
 
 def test_record(adb, phone: Phone):

@@ -37,7 +37,7 @@ def adb_server(home: Path) -> Iterator[dict[str, str]]:
             stderr=output,
         )
     try:
-        _wait_until(lambda: _is_open(port))
+        wait_until(lambda: _is_open(port))
         yield settings
     finally:
         server.terminate()
@@ -53,7 +53,7 @@ def connected(settings: dict[str, str], daemon: Daemon, *, state: str = "device"
     with client.make_connection(timeout=20) as connection:
         # The answer comes when the device is ready, which one that never is keeps back.
         connection.send_command(f"host:connect:{daemon.serial}")
-        _wait_until(lambda: any(info.serial == daemon.serial and info.state == state for info in client.list()))
+        wait_until(lambda: any(info.serial == daemon.serial and info.state == state for info in client.list()))
         try:
             yield
         finally:
@@ -68,7 +68,8 @@ def _is_open(port: int) -> bool:
     return True
 
 
-def _wait_until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Raises TimeoutError where it does not come true within 20 s."""
     limit = time.monotonic() + 20
     while not condition():
         if time.monotonic() > limit:
