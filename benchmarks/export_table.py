@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from pmsi_bench.measure import Job, NotMeasured, Outcome, measure
+from pmsi_bench.client import Job
+from pmsi_bench.measure import NotMeasured, Outcome, measure
 from pmsi_bench.statistics import latency, ratio, round_medians_ms
 from pmsi_bench.system import machine_record
 from pmsi_export.contract import Contract, read_contract
@@ -50,7 +51,7 @@ def export_table(
     contracts = {file: read_contract(file) for file in files}
     jobs = [Job(file, contract.input.shape[2]) for file, contract in contracts.items()]
     with progress("timing") as step:
-        outcomes = dict(zip(files, measure(jobs, threads=1, rounds=rounds, seconds=None, progress=step), strict=True))
+        outcomes = dict(zip(files, measure(jobs, rounds=rounds, progress=step).outcomes, strict=True))
     baselines = {contracts[file].format: outcomes[file] for file in files if contracts[file].precision == "fp32"}
     typer.echo(
         f"{machine.cpu}, 1 thread, {rounds} rounds; load average {machine.load_average} of {machine.cores} cores "

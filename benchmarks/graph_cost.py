@@ -19,7 +19,8 @@ import typer
 from torch import nn
 from torch.nn import functional as F
 
-from pmsi_bench.measure import Job, NotMeasured, Outcome, Timing, measure
+from pmsi_bench.client import Job
+from pmsi_bench.measure import NotMeasured, Outcome, measure
 from pmsi_bench.statistics import Rounds, latency, ratio, round_medians_ms
 from pmsi_bench.system import machine_record
 from pmsi_export.diagnose import work
@@ -66,11 +67,7 @@ VARIANTS = (
 def graph_cost(
     workdir: Annotated[Path, typer.Option(help="Folder of the converted files and of graph_cost.json and .md.")],
     size: Annotated[list[int], typer.Option(min=32, help="Side of the input in pixels; may be repeated.")] = [448, 224],  # noqa: B006 (typer copies it)
-    rounds: Annotated[int, typer.Option(min=6, help="Rounds of the timing, for each set of processes.")] = 6,
-    processes: Annotated[
-        int,
-        typer.Option(min=1, help="Times that every file is opened anew: where its memory comes to lie counts for 5 %."),
-    ] = 4,
+    rounds: Annotated[int, typer.Option(min=6, help="Rounds of the timing.")] = 30,
 ) -> None:
     """Convert what is not there yet, time all variants of a size in one run, print the table."""
     machine = machine_record()
@@ -82,17 +79,13 @@ def graph_cost(
                 typer.echo(f"converting {file.name}", err=True)
                 _apart(variant, side, name, file)
         jobs = [Job(file, side) for file in files.values()]
-        opened = []
-        for number in range(processes):
-            with progress(f"timing at {side} px, {number + 1} of {processes}") as step:
-                opened.append(measure(jobs, threads=1, rounds=rounds, seconds=None, progress=step))
-        timings = [_pooled(outcomes) for outcomes in zip(*opened, strict=True)]
+        with progress(f"timing at {side} px") as step:
+            timings = [_rounds(outcome) for outcome in measure(jobs, rounds=rounds, progress=step).outcomes]
         tables.append({"side": side, "variants": _rows(side, dict(zip(files, timings, strict=True)))})
     result = {
         "created": now(),
         "threads": 1,
         "rounds": rounds,
-        "processes": processes,
         "machine": machine.model_dump(),
         "sizes": tables,
     }
@@ -199,12 +192,11 @@ def _file(workdir: Path, variant: Variant, side: int, name: str) -> Path:
     return workdir / f"{stem}-{side}{get_format(name).suffix}"
 
 
-def _pooled(outcomes: Sequence[Outcome]) -> Rounds:
-    """The rounds of all processes. Raises MeasurementError when a file could not be measured."""
-    for outcome in outcomes:
-        if isinstance(outcome, NotMeasured):
-            raise MeasurementError(f"a file could not be measured: {outcome.reason}")
-    return tuple(burst for outcome in outcomes if isinstance(outcome, Timing) for burst in outcome.rounds)
+def _rounds(outcome: Outcome) -> Rounds:
+    """Raises MeasurementError when the file could not be measured."""
+    if isinstance(outcome, NotMeasured):
+        raise MeasurementError(f"a file could not be measured: {outcome.reason}")
+    return outcome.rounds
 
 
 def _rows(side: int, outcomes: dict[tuple[Variant, str], Rounds]) -> list[dict[str, Any]]:
@@ -230,7 +222,7 @@ def _markdown(result: dict[str, Any]) -> str:
     head = ["graph", "parameters", "MACs", "MAC ratio"]
     head += [f"{get_format(name).runtime} {column}" for name in FORMATS for column in ("ms", "ratio (95 % interval)")]
     lines = [
-        f"{machine['cpu']}, {result['threads']} thread, {result['processes']} times {result['rounds']} rounds, fp32, "
+        f"{machine['cpu']}, {result['threads']} thread, {result['rounds']} rounds, fp32, "
         f"K = {len(CLASSES)}, random weights; load average {machine['load_average']} of {machine['cores']} cores at "
         "the start."
     ]

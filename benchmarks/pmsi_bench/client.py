@@ -22,52 +22,95 @@ class WorkerFailed(Exception):
 
 
 @dataclass(frozen=True)
+class Job:
+    """A model file or a checkpoint, the side of its square input image in pixels, and how it is run.
+
+    compiled: of a checkpoint, by torch.compile.
+    """
+
+    model: Path
+    side: int
+    threads: int = 1
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
 class Worker:
-    """A process that holds one loaded model and works only when asked."""
+    """A process that holds one loaded model and works only when asked.
+
+    memory_bytes: by how much the process grew until its first inference was done; None where the system does not tell.
+    Every method raises WorkerFailed when the process has died.
+    """
 
     process: subprocess.Popen[str]
     chatter: IO[bytes]
     load_ms: float
     first_inference_ms: float
+    memory_bytes: int | None
 
     def run(self, inferences: int) -> list[int]:
-        """Latencies in nanoseconds. Raises WorkerFailed when the process has died."""
-        latencies: list[int] = _ask(self.process, self.chatter, f"run {inferences}")["latencies_ns"]
+        """Latencies in nanoseconds."""
+        latencies: list[int] = self._ask(f"run {inferences}")["latencies_ns"]
         return latencies
+
+    def round(self, inferences: int) -> tuple[list[int], float]:
+        """Latencies in nanoseconds after the file has been opened anew, and the milliseconds that opening took."""
+        answer = self._ask(f"round {inferences}")
+        return answer["latencies_ns"], answer["load_ms"]
+
+    def classify(self, images: Path) -> list[int]:
+        """The most likely class of each image in a .npy file, uint8 [N, side, side, 3]."""
+        classes: list[int] = self._ask(f"classify {images}")["classes"]
+        return classes
+
+    def describe(self) -> dict[str, Any]:
+        """`pmsi_export.diagnose.Diagnosis` of the file as a dictionary."""
+        return self._ask("describe")
+
+    def _ask(self, command: str) -> dict[str, Any]:
+        assert self.process.stdin is not None
+        try:
+            self.process.stdin.write(f"{command}\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise WorkerFailed(_last_words(self.process, self.chatter)) from None
+        return _answer(self.process, self.chatter)
 
 
 @contextmanager
-def open_worker(model: Path, threads: int, side: int) -> Iterator[Worker]:
-    """Load `model` in a process of its own, for images of `side` x `side` pixels; it ends with the context.
+def open_worker(job: Job) -> Iterator[Worker]:
+    """Load the job's model in a process of its own; it ends with the context.
 
     Raises WorkerFailed when the file cannot be loaded or run.
     """
-    count = str(threads)
+    count = str(job.threads)
     # What torch and its libraries read before any of our code could tell them.
     environment = {**os.environ, "OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}
     # -P: a file in the current folder must not pass for a module.
-    command = [sys.executable, "-P", "-m", "pmsi_bench.worker", str(model), "--threads", count, "--side", str(side)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pmsi_bench.worker",
+        str(job.model),
+        "--threads",
+        count,
+        "--side",
+        str(job.side),
+    ]
+    if job.compiled:
+        command.append("--compiled")
     with tempfile.TemporaryFile() as chatter:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=chatter, env=environment, encoding="utf-8"
         )
         try:
             ready = _answer(process, chatter)
-            yield Worker(process, chatter, ready["load_ms"], ready["first_inference_ms"])
+            yield Worker(process, chatter, ready["load_ms"], ready["first_inference_ms"], ready["memory_bytes"])
         finally:
             # It has nothing to save, and a runtime may hang on its way out.
             process.kill()
             process.communicate()
-
-
-def _ask(process: subprocess.Popen[str], chatter: IO[bytes], command: str) -> dict[str, Any]:
-    assert process.stdin is not None
-    try:
-        process.stdin.write(f"{command}\n")
-        process.stdin.flush()
-    except BrokenPipeError:
-        raise WorkerFailed(_last_words(process, chatter)) from None
-    return _answer(process, chatter)
 
 
 def _answer(process: subprocess.Popen[str], chatter: IO[bytes]) -> dict[str, Any]:

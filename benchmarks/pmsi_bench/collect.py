@@ -11,10 +11,11 @@ _SUFFIXES = frozenset(known.suffix for known in FORMATS.values())
 
 
 def find_models(paths: Sequence[Path]) -> list[Path]:
-    """Model files in the order given, folders replaced by the models in them, by name.
+    """Model files and checkpoints in the order given, folders replaced by the models in them, by name.
 
-    Files that failed their parity gate are left out of a folder; named one by one they are taken. A file given twice
-    is there twice. Raises PmsiError for a path that does not exist, is no model, or a folder without models.
+    Files that failed their parity gate are left out of a folder, and checkpoints; named one by one they are taken. A
+    file given twice is there twice. Raises PmsiError for a path that does not exist, is no model, or a folder without
+    models.
     """
     return [model for path in paths for model in _models_of(path)]
 
@@ -41,5 +42,6 @@ def _models_of(path: Path) -> list[Path]:
                 f"folder {path} has no exported model in it: pmsi-export --output {path} ckpt.pt makes them"
             )
         return models
-    format_of(path)
+    if path.suffix != ".pt":
+        format_of(path)
     return [path]

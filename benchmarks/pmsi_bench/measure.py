@@ -1,17 +1,19 @@
 """Timing of several model files in interleaved rounds.
 
-In every round each file runs one burst, in an order that rotates, and only one process works at any moment: what
-changes slowly (clock, temperature, other load) hits all files alike and drops out of the ratios within a round.
+In every round each file is opened anew and runs one burst, in an order that rotates, and only one process works at any
+moment: what changes slowly (clock, temperature, other load) hits all files alike and drops out of the ratios within a
+round, and where a file's memory comes to lie is drawn anew in each.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
+from typing import Literal
 
-from pmsi_bench.client import Worker, WorkerFailed, open_worker
+from pmsi_bench.client import Job, Worker, WorkerFailed, open_worker
+from pmsi_bench.statistics import ratio, round_medians_ms
 
 WARM_UP_SECONDS = 0.3
 BURST_SECONDS = 0.2
@@ -19,22 +21,20 @@ MIN_INFERENCES = 3
 """In a warm-up and in a burst, however slow the model."""
 MAX_INFERENCES = 1000
 """In a burst, however fast the model."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """A model file and the side of its square input image, in pixels."""
-
-    model: Path
-    side: int
+LEAST_ROUNDS = 10
+"""Before the width of the intervals can end the timing."""
 
 
 @dataclass(frozen=True)
 class Timing:
-    """What one file took. rounds: latencies in nanoseconds, burst by burst."""
+    """What one file took. load_ms: of every time that it was opened. rounds: latencies in nanoseconds, burst by burst.
 
-    load_ms: float
+    memory_bytes: by how much its process grew until the first inference was done; None where the system does not tell.
+    """
+
+    load_ms: tuple[float, ...]
     first_inference_ms: float
+    memory_bytes: int | None
     rounds: tuple[tuple[int, ...], ...]
 
 
@@ -49,43 +49,54 @@ class NotMeasured:
 Outcome = Timing | NotMeasured
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """One outcome per job, in order, and what ended the timing."""
+
+    outcomes: list[Outcome]
+    stopped: Literal["interval", "rounds", "time"]
+
+
 def measure(
     jobs: Sequence[Job],
     *,
-    threads: int,
     rounds: int,
-    seconds: float | None,
     progress: Callable[[int, int], None],
-) -> list[Outcome]:
-    """Time all files, each in its own process on `threads` threads; one outcome per job, in order.
+    width: float | None = None,
+    seconds: float | None = None,
+    baseline: int = 0,
+) -> Measurement:
+    """Time all jobs, each in its own process.
 
-    seconds: after this long no further round is begun, and bursts are shortened to fit; at least one round is run.
-    progress: called with (steps done, steps), a step being a file loaded or a burst.
+    rounds: at most so many. width: no further round is begun once the interval of every ratio to the job at index
+    `baseline` (or the first that could be measured) is at most this part of the ratio, after LEAST_ROUNDS at the
+    earliest. seconds: after this long no further round is begun, and bursts are shortened to fit; at least one round is
+    run. progress: called with (steps done, steps), a step being a file loaded or a burst.
     A file that cannot be loaded, or whose process dies, is NotMeasured; the others go on.
     """
     started = time.monotonic()
     steps = len(jobs) * (1 + rounds)
+    stopped: Literal["interval", "rounds", "time"] = "rounds"
     with ExitStack() as processes:
         states: list[_Running | NotMeasured] = []
         for job in jobs:
-            states.append(_start(processes, job, threads))
+            states.append(_start(processes, job))
             progress(len(states), steps)
 
         left = None if seconds is None else seconds - (time.monotonic() - started)
         burst_seconds = _burst_seconds(left, rounds * len(jobs))
         for number in range(rounds):
             if number and seconds is not None and time.monotonic() - started > seconds:
+                stopped = "time"
+                break
+            if width is not None and number >= LEAST_ROUNDS and _narrow(states, baseline, width):
+                stopped = "interval"
                 break
             for turn, index in enumerate(rotated(range(len(jobs)), number), start=1):
                 states[index] = _add_burst(states[index], burst_seconds)
                 progress(len(jobs) * (1 + number) + turn, steps)
 
-    return [
-        state
-        if isinstance(state, NotMeasured)
-        else Timing(state.worker.load_ms, state.worker.first_inference_ms, state.rounds)
-        for state in states
-    ]
+    return Measurement([state if isinstance(state, NotMeasured) else state.timing for state in states], stopped)
 
 
 def rotated(items: Sequence[int], number: int) -> list[int]:
@@ -105,13 +116,14 @@ class _Running:
 
     worker: Worker
     pace_ns: float
-    rounds: tuple[tuple[int, ...], ...] = ()
+    timing: Timing
 
 
-def _start(processes: ExitStack, job: Job, threads: int) -> _Running | NotMeasured:
+def _start(processes: ExitStack, job: Job) -> _Running | NotMeasured:
     try:
-        worker = processes.enter_context(open_worker(job.model, threads, job.side))
-        return _Running(worker, median(_warm_up(worker)))
+        worker = processes.enter_context(open_worker(job))
+        timing = Timing((worker.load_ms,), worker.first_inference_ms, worker.memory_bytes, ())
+        return _Running(worker, median(_warm_up(worker)), timing)
     except WorkerFailed as failure:
         return NotMeasured(str(failure), failure.not_runnable)
 
@@ -128,12 +140,29 @@ def _add_burst(state: _Running | NotMeasured, seconds: float) -> _Running | NotM
     if isinstance(state, NotMeasured):
         return state
     try:
-        # One more than is kept: the first inference finds the caches as another process left them, which depends on
-        # who went before.
-        latencies = state.worker.run(burst_size(state.pace_ns, seconds) + 1)[1:]
+        latencies, load_ms = state.worker.round(burst_size(state.pace_ns, seconds))
     except WorkerFailed as failure:
         return NotMeasured(str(failure), failure.not_runnable)
-    return replace(state, rounds=(*state.rounds, tuple(latencies)))
+    timing = state.timing
+    return replace(
+        state,
+        timing=replace(timing, load_ms=(*timing.load_ms, load_ms), rounds=(*timing.rounds, tuple(latencies))),
+    )
+
+
+def _narrow(states: Sequence[_Running | NotMeasured], baseline: int, width: float) -> bool:
+    """Whether every ratio to the baseline has an interval of at most `width` times the ratio."""
+    running = [state for state in states if isinstance(state, _Running)]
+    if not running:
+        return True
+    chosen = states[baseline]
+    first = chosen if isinstance(chosen, _Running) else running[0]
+    base = round_medians_ms(first.timing.rounds)
+    for state in running:
+        compared = ratio(round_medians_ms(state.timing.rounds), base)
+        if compared.low is None or compared.high is None or compared.high - compared.low > width * compared.median:
+            return False
+    return True
 
 
 def _burst_seconds(left: float | None, bursts: int) -> float:

@@ -1,31 +1,145 @@
-"""The HTML report: one file, no network, no script."""
+"""A result of this host as a file: an HTML page, CSV, Markdown or JSON."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pmsi_bench.plot import latency_plot
-from pmsi_bench.results import BenchResult
-from pmsi_bench.verdict import fastest, verdict
+from pmsi_bench.page import csv_text, markdown_line, number, page
+from pmsi_bench.results import BenchResult, Figures, FileResult
+from pmsi_bench.sustained import slow_down
+from pmsi_bench.table import STOPPED
+from pmsi_bench.verdict import choice, pareto_front, verdict
 from pmsi_mobile.files import write_text
 
 
 def write_report(result: BenchResult, path: Path) -> None:
-    """Write the report of `result` to `path`, atomically."""
-    write_text(path, render(result))
+    """Write `result` to `path` in the form that its suffix says, atomically."""
+    write_text(path, _WRITERS[path.suffix](result))
 
 
-def render(result: BenchResult) -> str:
+def as_html(result: BenchResult) -> str:
     """The page as text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
+    from pmsi_bench.plot import Bar, Point, accuracy_plot, latency_plot, sustained_plot
 
-    environment = Environment(
-        loader=PackageLoader("pmsi_bench"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    front = [file.name for file in pareto_front(result)]
+    measured = [(file, file.figures) for file in result.files if file.figures]
+    bars = [
+        Bar(file.name, figures.round_medians_ms, figures.latency.median_ms, figures.latency.p90_ms)
+        for file, figures in measured
+    ]
+    points = [
+        Point(
+            file.name,
+            figures.latency.median_ms,
+            file.accuracy.top1,
+            file.parity in ("passed", "reference"),
+            file.name in front,
+        )
+        for file, figures in measured
+        if file.accuracy
+    ]
+    return page(
+        "report.html",
+        result=result,
+        verdict=verdict(result),
+        choice=choice(result),
+        stopped=STOPPED[result.stopped],
+        slow_down=slow_down,
+        accuracy_plot=accuracy_plot(points) if points else "",
+        latency_plot=latency_plot(bars) if bars else "",
+        sustained_plot=sustained_plot(result) if any(file.sustained for file, _ in measured) else "",
     )
-    plot = latency_plot(result) if result.baseline else ""
-    return environment.get_template("report.html").render(
-        result=result, verdict=verdict(result), fastest=fastest(result), plot=Markup(plot)
-    )
+
+
+def as_csv(result: BenchResult) -> str:
+    """One line per file; what was not measured is empty."""
+    return csv_text([_row(result, file) for file in result.files])
+
+
+def as_markdown(result: BenchResult) -> str:
+    """The sentence, how it was measured, and a table."""
+    machine = result.machine
+    versions = ", ".join(f"{name} {version}" for name, version in machine.versions.items())
+    head = [
+        "file",
+        "precision",
+        "threads",
+        "MB",
+        "memory MB",
+        "median ms",
+        "p90 ms",
+        "p99 ms",
+        "ratio",
+        "95 % interval",
+    ]
+    head += ["parity", "top-1", "agreement"]
+    lines = [
+        verdict(result),
+        "",
+        f"`{result.command}`, {result.started:%Y-%m-%d}. {machine.cpu}, {machine.cores} cores, {machine.system}; load "
+        f"average {machine.load_average} at the start. {result.rounds} rounds ({STOPPED[result.stopped]}). {versions}. "
+        "Measured on this host, not on a phone.",
+        "",
+        markdown_line(head),
+        markdown_line(["---"] * len(head)),
+    ]
+    for file in result.files:
+        row = _row(result, file)
+        interval = "none" if row["ratio_low"] == "" else f"{row['ratio_low']} .. {row['ratio_high']}"
+        cells = [f"`{file.name}`", file.precision, file.threads, f"{file.size_bytes / 1e6:.2f}"]
+        if file.figures:
+            cells += [row["memory_mb"], *(row[f"{name}_ms"] for name in ("median", "p90", "p99")), row["ratio"]]
+            cells.append("baseline" if file.name == result.baseline else interval)
+        else:
+            cells += [f"{file.status}: {file.reason}", "", "", "", "", ""]
+        cells += [file.parity, row["top1"], row["agreement"]]
+        lines.append(markdown_line([str(cell) for cell in cells]))
+    return "\n".join(lines) + "\n"
+
+
+def _row(result: BenchResult, file: FileResult) -> dict[str, object]:
+    """The columns of the CSV."""
+    work, accuracy, rate = file.work, file.accuracy, result.macs_per_second(file)
+    return {
+        "file": file.name,
+        "format": file.format,
+        "runtime": file.runtime,
+        "precision": file.precision,
+        "input_side": file.input_side,
+        "threads": file.threads,
+        "size_bytes": file.size_bytes,
+        "status": file.status,
+        "reason": file.reason or "",
+        "parity": file.parity,
+        **{name: number(value(file.figures) if file.figures else None) for name, value in _FIGURES.items()},
+        "macs": work.macs if work and work.macs else "",
+        "gmacs_per_second": number(rate / 1e9 if rate else None, 1),
+        "delegated": number(work.delegated if work else None),
+        "top1": number(accuracy.top1 if accuracy else None, 4),
+        "agreement": number(accuracy.agreement if accuracy else None, 4),
+        "slow_down": number(slow_down(file.sustained)),
+    }
+
+
+_FIGURES: Mapping[str, Callable[[Figures], float | None]] = {
+    "load_ms": lambda figures: figures.load_ms,
+    "first_inference_ms": lambda figures: figures.first_inference_ms,
+    "memory_mb": lambda figures: None if figures.memory_bytes is None else figures.memory_bytes / 1e6,
+    "inferences": lambda figures: figures.latency.inferences,
+    "median_ms": lambda figures: figures.latency.median_ms,
+    "p90_ms": lambda figures: figures.latency.p90_ms,
+    "p99_ms": lambda figures: figures.latency.p99_ms,
+    "mean_ms": lambda figures: figures.latency.mean_ms,
+    "stdev_ms": lambda figures: figures.latency.stdev_ms,
+    "min_ms": lambda figures: figures.latency.min_ms,
+    "ratio": lambda figures: figures.ratio.median,
+    "ratio_low": lambda figures: figures.ratio.low,
+    "ratio_high": lambda figures: figures.ratio.high,
+}
+
+
+_WRITERS: Mapping[str, Callable[[BenchResult], str]] = {
+    ".html": as_html,
+    ".csv": as_csv,
+    ".md": as_markdown,
+    ".json": lambda result: result.model_dump_json(indent=2) + "\n",
+}

@@ -1,18 +1,21 @@
-"""The result of a benchmark: what `--json` prints and the report shows."""
+"""The result of a benchmark on this host: what `--json` prints, the reports show and `--compare` reads."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pmsi_bench.collect import short_names
-from pmsi_bench.measure import NotMeasured, Outcome, Timing
+from pmsi_bench.accuracy import Accuracy
+from pmsi_bench.measure import Measurement, NotMeasured, Outcome, Timing
 from pmsi_bench.statistics import Latency, Ratio, latency, ratio, round_medians_ms
+from pmsi_bench.subject import Subject
+from pmsi_bench.sustained import Window
 from pmsi_bench.system import Machine
-from pmsi_export.contract import Contract
-from pmsi_export.registry import get_format
+from pmsi_export.diagnose import Operator
+from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import size_bytes
 
 
@@ -24,16 +27,30 @@ class Figures(_Record):
     """What was measured of one file."""
 
     load_ms: float
-    """To open the file, the runtime's libraries being imported already."""
+    """To open the file, the runtime's libraries being imported already: median over the times that it was opened."""
     first_inference_ms: float
+    memory_bytes: int | None
+    """By how much the process grew above the idle runtime until its first inference was done; null where the system
+    does not tell."""
     latency: Latency
     ratio: Ratio
     """To the baseline; its own is 1."""
     round_medians_ms: list[float]
 
 
+class Work(_Record):
+    """What is in a file, and where it runs."""
+
+    macs: int | None
+    """Multiply-accumulates of one image; null where no file of the same network shows them."""
+    delegated: float | None
+    """Share of the operators that the accelerator's delegate takes, in 0..1; null where there is no delegate."""
+    partitions: int | None
+    operators: list[Operator]
+
+
 class FileResult(_Record):
-    """One model file. `figures` is null where it was not measured, and `reason` says why."""
+    """One row: a file on a number of threads. `figures` is null where it was not measured, and `reason` says why."""
 
     name: str
     path: str
@@ -42,80 +59,124 @@ class FileResult(_Record):
     precision: str
     input_side: int
     """Of the square input image, in pixels."""
+    threads: int
     size_bytes: int
     checkpoint_sha256: str
-    parity: Literal["passed", "failed", "not measured"]
-    """The export's parity gate, from the JSON beside the file."""
+    content_sha256: str
+    parity: Literal["passed", "failed", "not measured", "reference"]
+    """The export's parity gate, from the contract in the file; `reference` for PyTorch itself."""
     gate: str
     status: Literal["measured", "not runnable", "failed"]
     """`not runnable`: the format has no runtime on this system."""
     reason: str | None
     figures: Figures | None
+    work: Work | None
+    accuracy: Accuracy | None
+    """Null where no photos were given."""
+    sustained: list[Window]
+    """Empty unless it was asked for."""
 
 
 class BenchResult(_Record):
     """One run of `pmsi-bench` on this host."""
 
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
     command: str
     started: datetime
     """UTC."""
-    threads: int
     rounds: int
-    """Whole rounds run; fewer than asked for when the time limit came first."""
-    rounds_asked: int
+    """Whole rounds run."""
+    stopped: Literal["interval", "rounds", "time"]
+    """What ended them: intervals as narrow as `width`, the number asked for, or the time limit."""
+    width: float | None
     baseline: str | None
-    """Name of the file that the ratios refer to: the first one that was measured."""
+    """Name of the file that the ratios refer to."""
     machine: Machine
+    peak_macs_per_second: dict[int, float]
+    """By number of threads: the largest rate of float32 matrix products measured here."""
+    photos: str | None
+    """Folder of the accuracy."""
     files: list[FileResult]
+
+    def macs_per_second(self, file: FileResult) -> float | None:
+        """Multiply-accumulates a second that a file reached."""
+        if not file.figures or not file.work or not file.work.macs:
+            return None
+        return 1000 * file.work.macs / file.figures.latency.median_ms
 
 
 def summarise(
-    models: Sequence[Path],
-    contracts: Sequence[Contract],
-    outcomes: Sequence[Outcome],
+    subjects: Sequence[Subject],
+    measurement: Measurement,
     *,
     command: str,
     started: datetime,
-    threads: int,
-    rounds_asked: int,
+    width: float | None,
+    baseline: int,
     machine: Machine,
+    peaks: Mapping[int, float],
+    work: Mapping[str, Work],
+    accuracy: Mapping[str, Accuracy],
+    photos: Path | None,
+    sustained: Mapping[str, list[Window]],
 ) -> BenchResult:
-    """Make the result of outcomes, which are in the order of `models` and their contracts."""
-    names = short_names(models)
-    timings = [(name, outcome) for name, outcome in zip(names, outcomes, strict=True) if isinstance(outcome, Timing)]
-    baseline = timings[0] if timings else None
+    """Make the result of a measurement of `subjects`; work, accuracy and sustained by the subject's name.
+
+    baseline: index of the subject that the ratios refer to; where that was not measured, the first that was.
+    """
+    timings = {
+        subject.name: outcome
+        for subject, outcome in zip(subjects, measurement.outcomes, strict=True)
+        if isinstance(outcome, Timing)
+    }
+    wanted = subjects[baseline].name
+    reference = wanted if wanted in timings else next(iter(timings), None)
     return BenchResult(
         command=command,
         started=started,
-        threads=threads,
-        rounds=len(baseline[1].rounds) if baseline else 0,
-        rounds_asked=rounds_asked,
-        baseline=baseline[0] if baseline else None,
+        rounds=len(timings[reference].rounds) if reference else 0,
+        stopped=measurement.stopped,
+        width=width,
+        baseline=reference,
         machine=machine,
+        peak_macs_per_second=dict(peaks),
+        photos=str(photos) if photos else None,
         files=[
-            _file_result(name, model, contract, outcome, baseline[1] if baseline else None)
-            for name, model, contract, outcome in zip(names, models, contracts, outcomes, strict=True)
+            FileResult(
+                name=subject.name,
+                path=str(subject.job.model),
+                format=subject.format,
+                runtime=subject.runtime,
+                precision=subject.precision,
+                input_side=subject.job.side,
+                threads=subject.job.threads,
+                size_bytes=size_bytes(subject.job.model),
+                checkpoint_sha256=subject.checkpoint_sha256,
+                content_sha256=subject.content_sha256,
+                parity=subject.parity,
+                gate=subject.gate,
+                status=_status(outcome),
+                reason=outcome.reason if isinstance(outcome, NotMeasured) else None,
+                figures=_figures(outcome, timings[reference]) if isinstance(outcome, Timing) and reference else None,
+                work=work.get(subject.name),
+                accuracy=accuracy.get(subject.name),
+                sustained=sustained.get(subject.name, []),
+            )
+            for subject, outcome in zip(subjects, measurement.outcomes, strict=True)
         ],
     )
 
 
-def _file_result(name: str, model: Path, contract: Contract, outcome: Outcome, baseline: Timing | None) -> FileResult:
-    return FileResult(
-        name=name,
-        path=str(model),
-        format=contract.format,
-        runtime=get_format(contract.format).runtime,
-        precision=contract.precision,
-        input_side=contract.preprocessing.crop,
-        size_bytes=size_bytes(model),
-        checkpoint_sha256=contract.checkpoint_sha256,
-        parity=contract.parity.status,
-        gate=contract.parity.gate,
-        status=_status(outcome),
-        reason=outcome.reason if isinstance(outcome, NotMeasured) else None,
-        figures=_figures(outcome, baseline) if isinstance(outcome, Timing) and baseline else None,
-    )
+def read_result(path: Path) -> BenchResult:
+    """A result that `--json` printed. Raises PmsiError."""
+    if not path.is_file():
+        raise PmsiError(f"{path} does not exist: pmsi-bench FILE... --json > {path} makes it")
+    try:
+        return BenchResult.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise PmsiError(f"{path} is not a result of this version of pmsi-bench: {where} {first['msg']}") from None
 
 
 def _status(outcome: Outcome) -> Literal["measured", "not runnable", "failed"]:
@@ -127,8 +188,9 @@ def _status(outcome: Outcome) -> Literal["measured", "not runnable", "failed"]:
 def _figures(timing: Timing, baseline: Timing) -> Figures:
     medians = round_medians_ms(timing.rounds)
     return Figures(
-        load_ms=timing.load_ms,
+        load_ms=median(timing.load_ms),
         first_inference_ms=timing.first_inference_ms,
+        memory_bytes=timing.memory_bytes,
         latency=latency(timing.rounds),
         ratio=ratio(medians, round_medians_ms(baseline.rounds)),
         round_medians_ms=medians,

@@ -1,8 +1,12 @@
-"""One model file in a process of its own: `python -m pmsi_bench.worker FILE --threads N --side PIXELS`.
+"""One model file in a process of its own: `python -m pmsi_bench.worker FILE --threads N --side PIXELS [--compiled]`.
 
-The process answers one JSON object a line. First, unasked, `{"load_ms": .., "first_inference_ms": ..}`, or
-`{"error": .., "not_runnable": ..}` and the end. Then for each line `run N` on stdin `{"latencies_ns": [..]}`, until
-`quit` or the end of stdin.
+FILE is an exported file, or a checkpoint, whose folded graph PyTorch then runs. The process answers one JSON object a
+line. First, unasked, `{"load_ms": .., "first_inference_ms": .., "memory_bytes": ..}`, or `{"error": ..,
+"not_runnable": ..}` and the end. Then for each line on stdin, until `quit` or its end:
+`run N`: `{"latencies_ns": [..]}`;
+`round N`: the file is opened anew and warmed up before, `{"latencies_ns": [..], "load_ms": ..}`;
+`classify FILE.npy` (uint8 [M, side, side, 3]): `{"classes": [..]}`, the most likely of each image;
+`describe`: what `diagnose` says of the file, without its path.
 """
 
 import argparse
@@ -10,13 +14,19 @@ import gc
 import json
 import os
 import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter_ns
 from typing import Any, TextIO
 
-from pmsi_export.registry import format_of, load_file
+from pmsi_export.registry import format_module, format_of, load_file, require
 from pmsi_export.runner import Image, NotRunnable, Runner
 from pmsi_mobile.errors import PmsiError
+
+WARM_UP = 3
+"""Inferences after a file has been opened anew."""
 
 
 def main() -> None:
@@ -24,36 +34,63 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--side", type=int, required=True)
+    parser.add_argument("--compiled", action="store_true")
     arguments = parser.parse_args()
     answers = _claim_stdout()
     try:
-        serve(arguments.model, arguments.threads, arguments.side, answers)
+        if arguments.model.suffix == ".pt":
+            served = Served(arguments.model, _pytorch(arguments.model, arguments.threads, arguments.compiled), False)
+        else:
+            served = Served(arguments.model, _exported(arguments.model, arguments.threads), True)
+        serve(served, arguments.side, answers)
     except NotRunnable as error:
         _say(answers, error=error.reason, not_runnable=True)
     except PmsiError as error:
         _say(answers, error=str(error), not_runnable=False)
 
 
-def serve(model: Path, threads: int, side: int, answers: TextIO) -> None:
-    """Load `model`, then obey stdin. Raises PmsiError when the file cannot be loaded or run here."""
-    known = format_of(model)
-    if known.runtime_here != known.runtime:
-        raise NotRunnable(
-            model, f"{known.runtime} does not exist on this system, and the {known.runtime_here} gives no latencies"
-        )
-    # The runtime's libraries are imported by the first load: the second one is the file's own time.
-    load_file(model, threads, verify=False)
-    started = perf_counter_ns()
-    runner = load_file(model, threads, verify=False)
-    loaded = perf_counter_ns()
+class Served:
+    """A file and how to open it. reopens: whether that is quick enough to be done in every round."""
+
+    def __init__(self, model: Path, opener: Callable[[], Runner], reopens: bool) -> None:
+        self.model = model
+        self.opener = opener
+        self.reopens = reopens
+        self.load_ms = 0.0
+
+    def open(self) -> Runner:
+        started = perf_counter_ns()
+        runner = self.opener()
+        self.load_ms = (perf_counter_ns() - started) / 1e6
+        return runner
+
+
+def serve(served: Served, side: int, answers: TextIO) -> None:
+    """Open the file, then obey stdin. Raises PmsiError when it cannot be opened or run here."""
+    idle = _start_peak()
+    runner = served.open()
     native = runner.prepare(photo_like(side))
     [first] = burst(runner, native, 1)
-    _say(answers, load_ms=(loaded - started) / 1e6, first_inference_ms=first / 1e6)
+    memory = None if idle is None else max(_peak() - idle, 0)
+    _say(answers, load_ms=served.load_ms, first_inference_ms=first / 1e6, memory_bytes=memory)
     for line in sys.stdin:
-        verb, *rest = line.split()
+        verb, *rest = line.split(maxsplit=1)
         if verb == "quit":
             return
-        _say(answers, latencies_ns=burst(runner, native, int(rest[0])))
+        if verb == "round":
+            if served.reopens:
+                # Where a file's memory comes to lie counts for several per cent: every round draws anew.
+                del runner, native
+                runner = served.open()
+                native = runner.prepare(photo_like(side))
+            burst(runner, native, WARM_UP)
+            _say(answers, latencies_ns=burst(runner, native, int(rest[0])), load_ms=served.load_ms)
+        elif verb == "classify":
+            _say(answers, classes=_classify(runner, Path(rest[0].strip())))
+        elif verb == "describe":
+            _say(answers, **_describe(served.model))
+        else:
+            _say(answers, latencies_ns=burst(runner, native, int(rest[0])))
 
 
 def burst(runner: Runner, native: Any, inferences: int) -> list[int]:
@@ -78,6 +115,78 @@ def photo_like(side: int) -> Image:
     coarse = PILImage.fromarray(random.integers(0, 256, (8, 8, 3), dtype=np.uint8))
     smooth = np.asarray(coarse.resize((side, side), PILImage.Resampling.BICUBIC), dtype=np.float32)
     return np.clip(smooth + random.normal(0, 4, smooth.shape), 0, 255).astype(np.uint8)
+
+
+def _exported(model: Path, threads: int) -> Callable[[], Runner]:
+    """How to open an exported file, its runtime's libraries being imported already."""
+    known = format_of(model)
+    if known.runtime_here != known.runtime:
+        raise NotRunnable(
+            model, f"{known.runtime} does not exist on this system, and the {known.runtime_here} gives no latencies"
+        )
+    require(known, known.run_needs)
+    format_module(known)
+    import_module(known.runtime_module)
+    return lambda: load_file(model, threads, verify=False)
+
+
+def _pytorch(checkpoint: Path, threads: int, compiled: bool) -> Callable[[], Runner]:
+    """How to make PyTorch run a checkpoint's folded graph."""
+    import torch
+
+    from pmsi_export.fold import fold
+    from pmsi_export.runner import nchw
+    from pmsi_mobile.checkpoint import load_checkpoint
+
+    def opener() -> Runner:
+        torch.set_num_threads(threads)
+        loaded = load_checkpoint(checkpoint)
+        graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix)
+        module = torch.compile(graph) if compiled else graph
+
+        @torch.inference_mode()
+        def run(native: torch.Tensor) -> Any:
+            return module(native)[0].numpy()
+
+        return Runner(lambda image: torch.from_numpy(nchw(image)), run)
+
+    return opener
+
+
+def _classify(runner: Runner, images: Path) -> list[int]:
+    import numpy as np
+
+    answers = [runner.run(runner.prepare(image)) for image in np.load(images)]
+    # A top-k file gives the largest probabilities, falling, and their classes.
+    return [int(answer[1][0] if isinstance(answer, tuple) else answer.argmax()) for answer in answers]
+
+
+def _describe(model: Path) -> dict[str, Any]:
+    from pmsi_export.diagnose import diagnose, diagnose_checkpoint
+
+    described = asdict(diagnose_checkpoint(model) if model.suffix == ".pt" else diagnose(model))
+    del described["file"]
+    return described
+
+
+def _start_peak() -> int | None:
+    """Bytes resident now; from here on `_peak` counts anew. None where the system does not tell."""
+    gc.collect()
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return None
+    return _status_bytes("VmRSS")
+
+
+def _peak() -> int:
+    """Most bytes resident since `_start_peak`."""
+    return _status_bytes("VmHWM")
+
+
+def _status_bytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
 def _claim_stdout() -> TextIO:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Format:
     """One export format.
 
-    runtime: what runs the files, in words for tables.
+    runtime: what runs the files, in words for tables; runtime_module: the module that brings it into a process.
     module, container: where its FormatModule and its Container are. precisions: those it can be written in -> the
     oldest runtime that takes the file. refused: the others -> why not, and what to do instead. layout: of the input
     image. convert_needs, run_needs: top-level modules that must be installed; `extra` installs them. half_biases: fp16
@@ -35,6 +35,7 @@ class Format:
     name: str
     suffix: str
     runtime: str
+    runtime_module: str
     module: str
     container: str
     extra: str | None
@@ -95,6 +96,7 @@ FORMATS: Mapping[str, Format] = {
             name="tflite",
             suffix=".tflite",
             runtime="LiteRT",
+            runtime_module="ai_edge_litert.interpreter",
             module="pmsi_export.formats.tflite",
             container="pmsi_export.archive",
             extra="tflite",
@@ -113,6 +115,7 @@ FORMATS: Mapping[str, Format] = {
             name="onnx",
             suffix=".onnx",
             runtime="ONNX Runtime",
+            runtime_module="onnxruntime",
             module="pmsi_export.formats.onnx",
             container="pmsi_export.onnx_metadata",
             extra="onnx",
@@ -126,6 +129,7 @@ FORMATS: Mapping[str, Format] = {
             name="torchscript",
             suffix=".ptl",
             runtime="PyTorch Lite interpreter",
+            runtime_module="torch.jit.mobile",
             module="pmsi_export.formats.torchscript",
             container="pmsi_export.archive",
             extra=None,
@@ -141,6 +145,7 @@ FORMATS: Mapping[str, Format] = {
             name="coreml",
             suffix=".mlpackage",
             runtime="Core ML",
+            runtime_module="coremltools",
             module="pmsi_export.formats.coreml",
             container="pmsi_export.formats.coreml",
             extra="coreml",
@@ -167,6 +172,7 @@ FORMATS: Mapping[str, Format] = {
             name="executorch",
             suffix=".pte",
             runtime="ExecuTorch",
+            runtime_module="executorch.runtime",
             module="pmsi_export.formats.executorch",
             container="pmsi_export.archive",
             extra="executorch",

@@ -1,5 +1,6 @@
 """Model files that load in no time, and a runtime that misbehaves."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ SUFFIXES = {".onnx": "onnx", ".mlpackage": "coreml"}
 
 MISBEHAVING = """
 import os
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -44,6 +46,10 @@ class InferenceSession:
         if os.path.basename(self.path).startswith("crash") and self.calls > 10:
             os.write(2, b"out of cheese\\n")
             os.abort()
+        # Two files of which one takes a tenth longer.
+        end = time.perf_counter() + {"steady": 0.004, "slowed": 0.0044}.get(os.path.basename(self.path)[:6], 0)
+        while time.perf_counter() < end:
+            pass
         return [np.ones((1, 3), np.float32) / 3]
 """
 
@@ -103,8 +109,9 @@ def onnx_model(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def misbehaving_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers find this in place of ONNX Runtime: it talks on stdout, and aborts for files named crash."""
+    """Workers find this in place of ONNX Runtime: it talks on stdout, aborts for files named crash, and
+    takes 4 ms for those named steady, 4.4 ms for those named slowed."""
     folder = tmp_path / "fake"
     folder.mkdir()
     (folder / "onnxruntime.py").write_text(MISBEHAVING)
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)

@@ -28,7 +28,7 @@ def test_help_answers_without_heavy_imports():
         "try: main()\nexcept SystemExit: print({'torch', 'numpy', 'matplotlib', 'scipy'} & set(sys.modules))"
     )
     shown = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, check=True)
-    for option in ("--threads", "--rounds", "--seconds", "--json", "--report"):
+    for option in ("--threads", "--rounds", "--seconds", "--accuracy", "--sweep", "--compare", "--json", "--report"):
         assert option in shown.stdout
     assert shown.stdout.endswith("set()\n")
 
@@ -39,7 +39,7 @@ def test_json_is_all_there_is_on_stdout(onnx_model: MakeModel):
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     result = BenchResult.model_validate_json(done.stdout)
-    assert result.schema_version == 1
+    assert result.schema_version == 2
     assert result.baseline == "one.onnx"
     assert [file.status for file in result.files] == ["measured", "measured"]
     assert all(file.figures.latency.median_ms > 0 for file in result.files)

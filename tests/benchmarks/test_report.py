@@ -1,5 +1,7 @@
 """The page and its sentence."""
 
+import csv
+import io
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,12 +9,18 @@ from typing import Literal
 
 import pytest
 
-from pmsi_bench.measure import NotMeasured, Outcome, Timing
-from pmsi_bench.report import render
-from pmsi_bench.results import BenchResult, summarise
+from pmsi_bench.accuracy import Accuracy
+from pmsi_bench.client import Job
+from pmsi_bench.measure import Measurement, NotMeasured, Outcome, Timing
+from pmsi_bench.report import as_csv, as_html, as_markdown
+from pmsi_bench.results import BenchResult, Work, summarise
+from pmsi_bench.subject import Subject
+from pmsi_bench.sustained import Window
 from pmsi_bench.system import Machine
-from pmsi_bench.verdict import fastest, verdict
-from tests.benchmarks.conftest import contract_of
+from pmsi_bench.verdict import choice, pareto_front, verdict
+from pmsi_export.contract import PreprocessingSpec
+from pmsi_export.diagnose import Operator
+from tests.benchmarks.conftest import SIDE
 
 MACHINE = Machine(
     cpu="Test CPU",
@@ -29,25 +37,51 @@ ParityStatus = Literal["passed", "failed", "not measured"]
 
 def timing(milliseconds: float, rounds: int = 8) -> Timing:
     burst = tuple(round(1e6 * milliseconds * factor) for factor in (0.99, 1.0, 1.01))
-    return Timing(load_ms=12.5, first_inference_ms=34.5, rounds=(burst,) * rounds)
+    return Timing(load_ms=(12.5,), first_inference_ms=34.5, memory_bytes=56_000_000, rounds=(burst,) * rounds)
 
 
 @pytest.fixture
 def bench(tmp_path: Path):
-    def make(**files: tuple[Outcome, ParityStatus]) -> BenchResult:
-        models = [tmp_path / f"{name}.onnx" for name in files]
-        for model in models:
+    """A result of files by name; accuracy: by name, the share of 200 photos."""
+
+    def make(accuracy: dict[str, float] | None = None, **files: tuple[Outcome, ParityStatus]) -> BenchResult:
+        rows = []
+        for name, (_, parity) in files.items():
+            model = tmp_path / f"{name}.onnx"
             model.write_bytes(b"x" * 1_230_000)
-        contracts = [contract_of(model, parity) for model, (_, parity) in zip(models, files.values(), strict=True)]
+            rows.append(
+                Subject(
+                    name=model.name,
+                    job=Job(model, SIDE),
+                    format="onnx",
+                    runtime="ONNX Runtime",
+                    precision="fp32",
+                    preprocessing=PreprocessingSpec(resize=SIDE, crop=SIDE, mean=(0.5,) * 3, std=(0.5,) * 3),
+                    head="mix",
+                    classes=("a", "b", "c"),
+                    checkpoint_sha256="0" * 64,
+                    content_sha256="1" * 64,
+                    parity=parity,
+                    gate="max abs difference <= 0.0001",
+                )
+            )
+        work = Work(macs=2_000_000_000, delegated=0.5, partitions=2, operators=[Operator("CONV_2D", 7, "interpreter")])
         return summarise(
-            models,
-            contracts,
-            [outcome for outcome, _ in files.values()],
+            rows,
+            Measurement([outcome for outcome, _ in files.values()], "rounds"),
             command="pmsi-bench 'my models' --rounds 8",
             started=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-            threads=1,
-            rounds_asked=8,
+            width=None,
+            baseline=0,
             machine=MACHINE,
+            peaks={1: 200e9},
+            work={rows[0].name: work},
+            accuracy={
+                f"{name}.onnx": Accuracy(photos=200, top1=top1, agreement=None)
+                for name, top1 in (accuracy or {}).items()
+            },
+            photos=Path("birds") if accuracy else None,
+            sustained={rows[0].name: [Window(seconds=s, median_ms=10 + s, inferences=9) for s in range(1, 21)]},
         )
 
     return make
@@ -59,37 +93,39 @@ def test_page_has_the_figures_and_fetches_nothing(bench):
         two=(timing(25), "passed"),
         dead=(NotMeasured("its process ended (killed by SIGABRT): <oops>", False), "passed"),
     )
-    page = render(result)
+    page = as_html(result)
     for text in (
         "20.00",
         "25.00",
-        "1.250 to 1.250",
+        "1.250 (1.250 to 1.250)",
         "1.23",
         "12.5",
         "34.50",
         "Test CPU",
         "onnxruntime 9.9.9",
-        "8 of 8",
+        "all that were asked for",
+        "7 CONV_2D (interpreter)",
+        "50 %",
     ):
         assert text in page
     assert "&lt;oops&gt;" in page
     assert "pmsi-bench &#39;my models&#39; --rounds 8" in page
     assert "not on a phone" in page
-    assert page.count("<svg") == 1
+    assert page.count("<svg") == 2
     assert "<script" not in page
     assert not re.search(r"\bsrc=|url\((?!#)|@import|<link|href=\"(?!#)", page)
 
 
 def test_page_without_any_figure(bench):
-    page = render(bench(dead=(NotMeasured("no such runtime", True), "not measured")))
+    page = as_html(bench(dead=(NotMeasured("no such runtime", True), "not measured")))
+    assert "Time per image" not in page
     assert "cannot run on this system: no such runtime" in page
     assert "No file that was measured here has passed" in page
-    assert "<svg" not in page
 
 
 def test_sentence_names_the_fastest_file_that_passed_parity(bench):
     result = bench(wrong=(timing(1), "failed"), slow=(timing(30), "passed"), fast=(timing(20), "passed"))
-    assert fastest(result).name == "fast.onnx"
+    assert choice(result).name == "fast.onnx"
     assert verdict(result) == (
         "fast.onnx (ONNX Runtime, fp32) is the fastest of the 2 files that passed parity: median 20.00 ms on this host "
         "with 1 thread. Next is slow.onnx, which takes 1.50 times as long (95 % interval 1.50 to 1.50)."
@@ -108,3 +144,31 @@ def test_ratios_refer_to_the_first_file_that_was_measured(bench):
     assert result.files[0].figures is None
     assert result.files[1].figures.ratio.median == 1
     assert result.files[2].figures.ratio.median == pytest.approx(1.25)
+
+
+def test_a_faster_file_is_not_taken_when_it_loses_more_than_a_point(bench):
+    result = bench(
+        accuracy={"exact": 0.9, "near": 0.895, "coarse": 0.85, "wrong": 0.95},
+        exact=(timing(30), "passed"),
+        near=(timing(20), "passed"),
+        coarse=(timing(10), "passed"),
+        wrong=(timing(1), "failed"),
+    )
+    assert choice(result).name == "near.onnx"
+    assert [file.name for file in pareto_front(result)] == ["coarse.onnx", "near.onnx", "exact.onnx"]
+    assert "89.5% right of 200 photos, 0.5 points below the best" in verdict(result)
+    page = as_html(result)
+    assert "Accuracy against latency" in page
+    assert page.count("<svg") == 3
+
+
+def test_csv_and_markdown_have_the_same_figures(bench):
+    result = bench(one=(timing(20), "passed"), dead=(NotMeasured("its process ended", False), "passed"))
+    one, dead = csv.DictReader(io.StringIO(as_csv(result)))
+    assert (one["median_ms"], one["memory_mb"], one["gmacs_per_second"]) == ("20.000", "56.000", "100.0")
+    # From 11 to 14 ms in the first fifth, from 27 to 30 in the last.
+    assert float(one["slow_down"]) == pytest.approx(28.5 / 12.5, abs=0.001)
+    assert (dead["median_ms"], dead["reason"]) == ("", "its process ended")
+    text = as_markdown(result)
+    assert "| `one.onnx` | fp32 | 1 | 1.23 | 56.000 | 20.000 |" in text
+    assert "failed: its process ended" in text

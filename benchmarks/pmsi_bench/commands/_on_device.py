@@ -33,24 +33,32 @@ class DeviceOptions:
     yes: bool
 
 
-def bench_on_device(files: Sequence[Path], options: DeviceOptions, *, as_json: bool, command: str) -> "DeviceResult":
-    """Measure the files on the phone and print the result. Raises PmsiError for wrong use, MeasurementError where a
-    file could not be measured, throttling or not, or its outputs are wrong."""
+def bench_on_device(
+    files: Sequence[Path], options: DeviceOptions, reports: Sequence[Path], *, as_json: bool, command: str
+) -> None:
+    """Measure the files on the phone, print the result and write the reports. Raises PmsiError for wrong use,
+    MeasurementError where a file could not be measured, throttling or not, or its outputs are wrong."""
     from rich.console import Console
 
+    from pmsi_bench.device.report import write_report
     from pmsi_bench.device.table import print_result
     from pmsi_bench.device.verdict import verdict
+    from pmsi_bench.page import check_reports
 
+    check_reports(reports)
     result = _measure(files, options, command)
+    for report in reports:
+        write_report(result, report)
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
     else:
         print_result(result, Console(markup=False, highlight=False))
         typer.echo(verdict(result))
+        if reports:
+            typer.echo(f"wrote {', '.join(map(str, reports))}")
     _raise_problems(result)
-    if not as_json:
-        typer.echo(f"next: {command} --json > phone.json")
-    return result
+    if not as_json and not reports:
+        typer.echo(f"next: {command} --report phone.html")
 
 
 def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "DeviceResult":

@@ -61,6 +61,8 @@ class DeviceRow(_Record):
     """Of the phone's own outputs."""
     inspection: Inspection
     """Operators and memory, as far as the runner can tell."""
+    export_top1: float | None
+    """Accuracy of the file in 0..1 as the export measured it on a host; null where it had no labelled photos."""
     throttled: bool
     """Whether the phone slowed itself down in one of the rounds."""
 
@@ -123,6 +125,7 @@ def _row(name: str, job: Job, outcome: Outcome, baseline: Sequence[Burst], round
         rounds=measured,
         parity=outcome.parity or not_measured(contract.precision, outcome.problem or "the benchmark ended before"),
         inspection=outcome.inspection,
+        export_top1=contract.parity.photos.top1 if contract.parity.photos else None,
         throttled=outcome.throttled or any(burst.throttled for burst in measured),
     )
 

@@ -1,0 +1,129 @@
+"""How often each file is right on labelled photos, and how often it says what PyTorch says."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from pmsi_bench.client import Worker, WorkerFailed, open_worker
+from pmsi_bench.subject import CHECKPOINT, Subject
+from pmsi_mobile.data.splits import Photo, photos_for_evaluation
+from pmsi_mobile.errors import PmsiError
+
+CHUNK_BYTES = 64 << 20
+"""Of photos decoded at a time."""
+
+
+class Accuracy(BaseModel):
+    """On labelled photos, preprocessed as the file's contract says. Shares in 0..1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    photos: int
+    top1: float
+    agreement: float | None
+    """Photos on which the file and PyTorch name the same class; null where its checkpoint was not given."""
+
+
+def evaluation_set(data: Path, subjects: Sequence[Subject]) -> tuple[Sequence[Photo], Sequence[str]]:
+    """The test, or else the val split of `data`, labelled in the order of the subjects' classes; notes for the log.
+
+    A folder without splits is split as the given checkpoint's run did it, or else as pmsi-train does by default.
+    Raises PmsiError when the subjects do not have the same classes, and for a folder that cannot be used.
+    """
+    from pmsi_mobile.checkpoint import load_checkpoint
+    from pmsi_mobile.config import load_config
+
+    classes = subjects[0].classes
+    for subject in subjects:
+        if subject.classes != classes:
+            raise PmsiError(
+                f"{subject.name} has other classes than {subjects[0].name}: measure the accuracy of each by itself"
+            )
+    reference = next((subject for subject in subjects if subject.format == CHECKPOINT), None)
+    config = load_checkpoint(reference.job.model).config if reference else load_config("mobile", {})
+    return photos_for_evaluation(
+        data,
+        classes,
+        "auto",
+        val_fraction=config.data.val_fraction,
+        test_fraction=config.data.test_fraction,
+        seed=config.seed,
+    )
+
+
+def measure_accuracy(
+    subjects: Sequence[Subject], photos: Sequence[Photo], progress: Callable[[int, int], None]
+) -> dict[str, Accuracy]:
+    """Accuracy by the name of the subject; without those whose process died. progress(done, total) counts photos."""
+    found: dict[str, list[int]] = {}
+    done, total = 0, len(subjects) * len(photos)
+    by_pixels = sorted(subjects, key=lambda subject: (subject.preprocessing.resize, subject.preprocessing.crop))
+    for _, group in groupby(by_pixels, key=lambda subject: subject.preprocessing):
+        alike = list(group)
+
+        def count(classified: int) -> None:
+            nonlocal done
+            done += classified
+            progress(done, total)
+
+        found |= _classify(alike, photos, count)
+    labels = np.array([photo.label for photo in photos])
+    return {
+        subject.name: Accuracy(
+            photos=len(photos),
+            top1=float((np.array(found[subject.name]) == labels).mean()),
+            agreement=_agreement(subject, subjects, found),
+        )
+        for subject in subjects
+        if subject.name in found
+    }
+
+
+def _classify(
+    subjects: Sequence[Subject], photos: Sequence[Photo], count: Callable[[int], None]
+) -> dict[str, list[int]]:
+    """The class that each subject names for each photo; the photos are decoded once for all of them."""
+    from pmsi_export.preprocess import load_images
+
+    preprocessing = subjects[0].preprocessing
+    chunk = max(1, CHUNK_BYTES // (3 * preprocessing.crop**2))
+    found: dict[str, list[int]] = {}
+    with tempfile.TemporaryDirectory(prefix="pmsi-bench-") as folder, ExitStack() as processes:
+        images = Path(folder) / "images.npy"
+        workers = {subject.name: _open(processes, subject) for subject in subjects}
+        for start in range(0, len(photos), chunk):
+            part = photos[start : start + chunk]
+            np.save(images, load_images([photo.path for photo in part], preprocessing.for_network()))
+            for name, worker in workers.items():
+                if worker:
+                    try:
+                        found.setdefault(name, []).extend(worker.classify(images))
+                    except WorkerFailed:
+                        workers[name] = None
+                        found.pop(name, None)
+                count(len(part))
+    return found
+
+
+def _open(processes: ExitStack, subject: Subject) -> Worker | None:
+    try:
+        return processes.enter_context(open_worker(subject.job))
+    except WorkerFailed:
+        return None
+
+
+def _agreement(subject: Subject, subjects: Sequence[Subject], found: dict[str, list[int]]) -> float | None:
+    references = (
+        other.name
+        for other in subjects
+        if other.format == CHECKPOINT and other.function == subject.function and other.name in found
+    )
+    reference = next(references, None)
+    if reference is None:
+        return None
+    return float((np.array(found[subject.name]) == np.array(found[reference])).mean())

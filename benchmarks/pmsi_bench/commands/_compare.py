@@ -1,0 +1,35 @@
+"""`pmsi-bench --compare OLD.json NEW.json`."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import typer
+
+
+def show_comparison(old: Path, new: Path, *, as_json: bool) -> None:
+    """Print what became slower or faster. Raises MeasurementError when something became slower."""
+    import json
+
+    from pmsi_bench.compare import compare
+    from pmsi_bench.results import read_result
+    from pmsi_mobile.errors import MeasurementError
+
+    comparison = compare(read_result(old), read_result(new))
+    if as_json:
+        typer.echo(json.dumps(asdict(comparison), default=lambda value: value.model_dump(), indent=2))
+    else:
+        for change in comparison.changes:
+            factor = change.factor
+            interval = "" if factor.low is None else f", 95 % interval {factor.low:.3f} .. {factor.high:.3f}"
+            points = "" if change.accuracy is None else f", top-1 {change.accuracy:+.1f} points"
+            typer.echo(f"{change.name}: {change.verdict}, {factor.median:.3f} times as long{interval}{points}")
+        if comparison.machine:
+            typer.echo(f"note: the machine took {comparison.machine.median:.3f} times as long for the baseline itself")
+        for names, which in ((comparison.only_old, old), (comparison.only_new, new)):
+            if names:
+                typer.echo(f"only in {which}: {', '.join(names)}")
+        for warning in comparison.warnings:
+            typer.echo(f"note: {warning}")
+    slower = [change.name for change in comparison.changes if change.verdict == "slower"]
+    if slower:
+        raise MeasurementError(f"slower than before: {', '.join(slower)}")

@@ -1,0 +1,156 @@
+"""`pmsi-bench` on this host."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from pmsi_mobile.errors import MeasurementError, PmsiError
+
+if TYPE_CHECKING:
+    from pmsi_bench.accuracy import Accuracy
+    from pmsi_bench.results import BenchResult
+    from pmsi_bench.subject import Subject
+    from pmsi_bench.sustained import Window
+
+
+@dataclass(frozen=True)
+class HostOptions:
+    """As given on the command line. sides: of the input, all where there are none."""
+
+    threads: tuple[int, ...]
+    sides: tuple[int, ...]
+    baseline: str | None
+    rounds: int
+    width: float | None
+    seconds: float | None
+    photos: Path | None
+    minutes: float | None
+    reports: tuple[Path, ...]
+
+
+def bench_on_host(files: Sequence[Path], options: HostOptions, *, as_json: bool, command: str) -> None:
+    """Measure the files and print the result. Raises PmsiError for wrong use, MeasurementError where a file could not
+    be measured."""
+    from pmsi_bench.page import check_reports
+    from pmsi_bench.report import write_report
+    from pmsi_bench.table import print_result
+    from pmsi_bench.verdict import choice, verdict
+
+    check_reports(options.reports)
+    result = _measure(files, options, command)
+    for report in options.reports:
+        write_report(result, report)
+    if as_json:
+        typer.echo(result.model_dump_json(indent=2))
+    else:
+        print_result(result)
+        typer.echo(verdict(result))
+        best = choice(result)
+        if options.reports:
+            typer.echo(f"wrote {', '.join(map(str, options.reports))}")
+        if options.reports and best:
+            typer.echo(f"next: pmsi-predict {shlex.quote(best.path)} photo.jpg")
+        elif not options.reports:
+            typer.echo(f"next: {command} --report bench.html")
+    _raise_problems(result)
+
+
+def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "BenchResult":
+    from datetime import UTC, datetime
+
+    from pmsi_bench.collect import find_models
+    from pmsi_bench.measure import Timing, measure
+    from pmsi_bench.results import summarise
+    from pmsi_bench.roofline import peak_macs_per_second
+    from pmsi_bench.subject import subjects
+    from pmsi_bench.system import machine_record
+    from pmsi_bench.work import describe
+    from pmsi_mobile.progress import progress
+
+    rows = subjects(find_models(files), options.threads, options.sides)
+    baseline = _index(options.baseline, rows)
+    started, machine = datetime.now(UTC), machine_record()
+    with progress("timing") as step:
+        measurement = measure(
+            [row.job for row in rows],
+            rounds=options.rounds,
+            width=options.width,
+            seconds=options.seconds,
+            baseline=baseline,
+            progress=step,
+        )
+    measured = [row for row, outcome in zip(rows, measurement.outcomes, strict=True) if isinstance(outcome, Timing)]
+    with progress("looking into the files"):
+        work = describe(measured)
+        peaks = {count: peak_macs_per_second(count) for count in options.threads}
+    return summarise(
+        rows,
+        measurement,
+        command=command,
+        started=started,
+        width=options.width,
+        baseline=baseline,
+        machine=machine,
+        peaks=peaks,
+        work=work,
+        accuracy=_accuracy(measured, options.photos) if options.photos and measured else {},
+        photos=options.photos,
+        sustained=_sustained(measured, options.minutes) if options.minutes else {},
+    )
+
+
+def _index(baseline: str | None, rows: Sequence["Subject"]) -> int:
+    """Raises PmsiError when no row, or more than one, has the name."""
+    if baseline is None:
+        return 0
+    found = [index for index, row in enumerate(rows) if baseline in (row.name, row.job.model.name, str(row.job.model))]
+    exact = [index for index in found if rows[index].name == baseline]
+    if len(exact or found) != 1:
+        names = "; ".join(row.name for row in rows)
+        raise PmsiError(f"--baseline {baseline} is {'no' if not found else 'more than one'} row: choose one of {names}")
+    return (exact or found)[0]
+
+
+def _accuracy(rows: Sequence["Subject"], data: Path) -> "dict[str, Accuracy]":
+    from pmsi_bench.accuracy import evaluation_set, measure_accuracy
+    from pmsi_mobile.progress import progress
+
+    # A number of threads and a compiler change no answer.
+    single = [row for row in rows if row.job.threads == rows[0].job.threads and not row.job.compiled]
+    photos, notes = evaluation_set(data, single)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    with progress("accuracy") as step:
+        found = measure_accuracy(single, photos, step)
+    by_model = {row.job.model: found[row.name] for row in single if row.name in found}
+    return {row.name: by_model[row.job.model] for row in rows if row.job.model in by_model and not row.job.compiled}
+
+
+def _sustained(rows: Sequence["Subject"], minutes: float) -> "dict[str, list[Window]]":
+    from pmsi_bench.sustained import sustain
+    from pmsi_mobile.progress import progress
+
+    total = round(60 * minutes * len(rows))
+    found = {}
+    with progress("sustained load") as step:
+        for number, row in enumerate(rows):
+            before = round(60 * minutes * number)
+            found[row.name] = sustain(
+                row.job,
+                minutes,
+                lambda elapsed, before=before: step(before + round(elapsed), total),  # type: ignore[misc]
+            )
+    return found
+
+
+def _raise_problems(result: "BenchResult") -> None:
+    count = len(result.files)
+    failed = [f"{file.name} ({file.reason})" for file in result.files if file.status == "failed"]
+    if failed:
+        raise MeasurementError(f"{len(failed)} of {count} files could not be measured: {'; '.join(failed)}")
+    if not result.baseline:
+        raise MeasurementError(f"none of the {count} files can be run on this system: {result.files[0].reason}")

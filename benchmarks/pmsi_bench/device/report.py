@@ -1,0 +1,119 @@
+"""A phone's result as a file: an HTML page, CSV, Markdown or JSON."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from pmsi_bench.device.results import DeviceFigures, DeviceResult, DeviceRow
+from pmsi_bench.device.table import remarks
+from pmsi_bench.device.verdict import choice, pareto_front, verdict
+from pmsi_bench.page import csv_text, markdown_line, number, page
+from pmsi_mobile.files import write_text
+
+SHOWN_OPERATORS = 15
+"""Of a row, those that take longest."""
+
+
+def write_report(result: DeviceResult, path: Path) -> None:
+    """Write `result` to `path` in the form that its suffix says, atomically."""
+    write_text(path, _WRITERS[path.suffix](result))
+
+
+def as_html(result: DeviceResult) -> str:
+    """The page as text."""
+    from pmsi_bench.plot import Bar, Point, accuracy_plot, latency_plot
+
+    front = [row.title for row in pareto_front(result)]
+    measured = [(row, row.figures) for row in result.rows if row.figures]
+    bars = [
+        Bar(row.title, [burst.typical_ms for burst in row.rounds], figures.typical_ms, None)
+        for row, figures in measured
+    ]
+    points = [
+        Point(row.title, figures.typical_ms, row.export_top1, row.parity.status == "passed", row.title in front)
+        for row, figures in measured
+        if row.export_top1 is not None
+    ]
+    return page(
+        "device.html",
+        result=result,
+        verdict=verdict(result),
+        choice=choice(result),
+        remarks=remarks(result),
+        operators={
+            row.title: sorted(row.operators, key=lambda each: -each.mean_ms)[:SHOWN_OPERATORS]
+            for row in result.rows
+            if row.operators
+        },
+        accuracy_plot=accuracy_plot(points) if points else "",
+        latency_plot=latency_plot(bars) if bars else "",
+    )
+
+
+def as_csv(result: DeviceResult) -> str:
+    """One line per row; what was not measured is empty."""
+    return csv_text([_columns(result, row) for row in result.rows])
+
+
+def as_markdown(result: DeviceResult) -> str:
+    """The sentence, the phone, and a table."""
+    device = result.device
+    head = ["file", "precision", "delegate", "ms", "load ms", "ratio", "95 % interval", "on-device parity", "throttled"]
+    lines = [
+        verdict(result),
+        "",
+        f"`{result.command}`, {result.started:%Y-%m-%d}. {device.name}, {device.soc or 'unknown SoC'}, Android "
+        f"{device.android}; {result.runner}, {result.threads} threads, {result.rounds} rounds of {result.runs}.",
+        "",
+        markdown_line(head),
+        markdown_line(["---"] * len(head)),
+    ]
+    for row in result.rows:
+        cells = _columns(result, row)
+        interval = f"{cells['ratio_low']} .. {cells['ratio_high']}" if cells["ratio_low"] else "none"
+        name = f"`{row.name}`"
+        values = [cells["typical_ms"] or row.status, cells["load_ms"], cells["ratio"], interval, row.parity.status]
+        throttled = "yes" if row.throttled else "no"
+        lines.append(markdown_line([name, row.precision, row.delegate, *map(str, values), throttled]))
+    return "\n".join([*lines, "", *remarks(result)]) + "\n"
+
+
+def _columns(result: DeviceResult, row: DeviceRow) -> dict[str, object]:
+    """Of the CSV."""
+    return {
+        "file": row.name,
+        "format": row.format,
+        "precision": row.precision,
+        "delegate": row.delegate,
+        "device": result.device.name,
+        "soc": result.device.soc or "",
+        "threads": result.threads,
+        "size_bytes": row.size_bytes,
+        "status": row.status,
+        "reason": row.reason or "",
+        "on_device_parity": row.parity.status,
+        "export_top1": number(row.export_top1, 4),
+        "throttled": row.throttled,
+        **{name: number(value(row.figures) if row.figures else None) for name, value in _FIGURES.items()},
+    }
+
+
+_FIGURES: Mapping[str, Callable[[DeviceFigures], float | None]] = {
+    "load_ms": lambda figures: figures.load_ms,
+    "first_inference_ms": lambda figures: figures.first_inference_ms,
+    "typical_ms": lambda figures: figures.typical_ms,
+    "mean_ms": lambda figures: figures.mean_ms,
+    "min_ms": lambda figures: figures.min_ms,
+    "max_ms": lambda figures: figures.max_ms,
+    "inferences": lambda figures: figures.inferences,
+    "peak_memory_mb": lambda figures: figures.peak_memory_mb,
+    "ratio": lambda figures: figures.ratio.median,
+    "ratio_low": lambda figures: figures.ratio.low,
+    "ratio_high": lambda figures: figures.ratio.high,
+}
+
+_WRITERS: Mapping[str, Callable[[DeviceResult], str]] = {
+    ".html": as_html,
+    ".csv": as_csv,
+    ".md": as_markdown,
+    ".json": lambda result: result.model_dump_json(indent=2) + "\n",
+}

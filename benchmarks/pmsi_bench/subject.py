@@ -1,0 +1,109 @@
+"""What a benchmark compares: exported files, and a checkpoint run by PyTorch as a reference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pmsi_bench.client import Job
+from pmsi_bench.collect import short_names
+from pmsi_export.contract import PreprocessingSpec, read_contract
+from pmsi_export.registry import get_format
+from pmsi_mobile.errors import PmsiError
+
+CHECKPOINT = "checkpoint"
+"""The format of a reference."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One row of a result before it is measured.
+
+    name: told apart from all others of a run. checkpoint_sha256, head and the crop say which function it computes;
+    content_sha256 which file it is.
+    """
+
+    name: str
+    job: Job
+    format: str
+    runtime: str
+    precision: str
+    preprocessing: PreprocessingSpec
+    head: str | None
+    classes: tuple[str, ...]
+    checkpoint_sha256: str
+    content_sha256: str
+    parity: Literal["passed", "failed", "not measured", "reference"]
+    gate: str
+
+    @property
+    def function(self) -> tuple[str, str | None, int]:
+        """Equal for files that should give the same probabilities."""
+        return self.checkpoint_sha256, self.head, self.preprocessing.crop
+
+
+def subjects(models: Sequence[Path], threads: Sequence[int], sides: Sequence[int] = ()) -> list[Subject]:
+    """Rows of the model files and checkpoints, for each number of threads; sides: only files of these input sizes.
+
+    Raises PmsiError for a file without a contract, a checkpoint that cannot be used, and a side that no file has.
+    """
+    described = [row for name, model in zip(short_names(models), models, strict=True) for row in _rows(name, model)]
+    for side in sides:
+        if not any(row.preprocessing.crop == side for row in described):
+            raise PmsiError(f"no file given has an input of {side} pixels: pmsi-export --size {side} ckpt.pt makes one")
+    chosen = [row for row in described if not sides or row.preprocessing.crop in sides]
+    return [_with_threads(row, count, threads) for row in chosen for count in threads]
+
+
+def _rows(name: str, model: Path) -> list[Subject]:
+    return _references(name, model) if model.suffix == ".pt" else [_exported(name, model)]
+
+
+def _exported(name: str, model: Path) -> Subject:
+    contract = read_contract(model)
+    return Subject(
+        name=name,
+        job=Job(model, contract.preprocessing.crop),
+        format=contract.format,
+        runtime=get_format(contract.format).runtime,
+        precision=contract.precision,
+        preprocessing=contract.preprocessing,
+        head=contract.model.head,
+        classes=contract.classes,
+        checkpoint_sha256=contract.checkpoint_sha256,
+        content_sha256=contract.content_sha256,
+        parity=contract.parity.status,
+        gate=contract.parity.gate,
+    )
+
+
+def _references(name: str, checkpoint: Path) -> list[Subject]:
+    from pmsi_mobile.checkpoint import load_checkpoint
+    from pmsi_mobile.files import sha256
+
+    loaded, digest = load_checkpoint(checkpoint), sha256(checkpoint)
+    preprocessing = PreprocessingSpec(**loaded.config.preprocessing.model_dump())
+    return [
+        Subject(
+            name=f"{name}, {'compiled' if compiled else 'eager'}",
+            job=Job(checkpoint, preprocessing.crop, compiled=compiled),
+            format=CHECKPOINT,
+            runtime="PyTorch",
+            precision="fp32",
+            preprocessing=preprocessing,
+            head="mix" if loaded.config.method == "rmg-pmsi" else None,
+            classes=loaded.classes,
+            checkpoint_sha256=digest,
+            content_sha256=digest,
+            parity="reference",
+            gate="the others are compared with it",
+        )
+        for compiled in (False, True)
+    ]
+
+
+def _with_threads(subject: Subject, count: int, all_counts: Sequence[int]) -> Subject:
+    from dataclasses import replace
+
+    name = subject.name if len(all_counts) == 1 else f"{subject.name}, {count} thread{'s' if count > 1 else ''}"
+    return replace(subject, name=name, job=replace(subject.job, threads=count))

@@ -1,0 +1,94 @@
+"""A result of this host as a table on the terminal."""
+
+from pmsi_bench.results import BenchResult, FileResult
+from pmsi_bench.sustained import slow_down
+
+STOPPED = {
+    "interval": "every interval was narrow enough",
+    "rounds": "all that were asked for",
+    "time": "the time limit came first",
+}
+"""Why no further round was run."""
+
+
+def print_result(result: BenchResult) -> None:
+    """The table, and below it what must be known to read it."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    machine = result.machine
+    table = Table(
+        title=f"this host ({machine.cpu}), {result.rounds} rounds ({STOPPED[result.stopped]})",
+        caption=f"times in ms; memory above the idle runtime; ratio to {result.baseline}, with its 95 % interval",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        collapse_padding=True,
+    )
+    columns = ["file", "prec.", "MB", "memory", "median", "p90", "p99", "ratio", "interval", "parity"]
+    if result.photos:
+        columns += ["top-1", "agree"]
+    for column in columns:
+        text = column in ("file", "prec.", "parity")
+        table.add_column(column, justify="left" if text else "right", no_wrap=column != "parity")
+    for file in result.files:
+        accuracy = [_share(file, "top1"), _share(file, "agreement")] if result.photos else []
+        table.add_row(
+            file.name,
+            file.precision,
+            f"{file.size_bytes / 1e6:.1f}",
+            *_cells(file, result.baseline),
+            file.parity,
+            *accuracy,
+        )
+    # As wide as the table: rich would cut figures off to fit them in a narrow terminal.
+    wide = Console(width=1000)
+    console = Console(
+        markup=False, highlight=False, soft_wrap=True, width=Measurement.get(wide, wide.options, table).maximum
+    )
+    console.print(table)
+    for line in _remarks(result):
+        console.print(line)
+
+
+def _cells(file: FileResult, baseline: str | None) -> list[str]:
+    figures = file.figures
+    if not figures:
+        return ["", "failed" if file.status == "failed" else "none", "", "", "", ""]
+    latency, ratio = figures.latency, figures.ratio
+    interval = "none" if ratio.low is None else f"{ratio.low:.3f} .. {ratio.high:.3f}"
+    return [
+        "-" if figures.memory_bytes is None else f"{figures.memory_bytes / 1e6:.0f}",
+        f"{latency.median_ms:.2f}",
+        f"{latency.p90_ms:.2f}",
+        f"{latency.p99_ms:.2f}",
+        f"{ratio.median:.3f}",
+        "baseline" if file.name == baseline else interval,
+    ]
+
+
+def _share(file: FileResult, name: str) -> str:
+    value = getattr(file.accuracy, name) if file.accuracy else None
+    return "-" if value is None else f"{value:.1%}"
+
+
+def _remarks(result: BenchResult) -> list[str]:
+    machine = result.machine
+    lines = [
+        f"{file.name}: cannot run on this system, {file.reason}"
+        for file in result.files
+        if file.status == "not runnable"
+    ]
+    for file in result.files:
+        factor = slow_down(file.sustained)
+        if factor is not None:
+            minutes = file.sustained[-1].seconds / 60
+            lines.append(f"{file.name}: after {minutes:.1f} minutes without a pause {factor:.2f} times as long")
+    if machine.busy:
+        lines.append(
+            f"note: load average {machine.load_average} on {machine.cores} cores at the start: other work makes the "
+            "latencies too long; the ratios suffer less"
+        )
+    return lines
