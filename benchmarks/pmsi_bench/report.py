@@ -44,7 +44,7 @@ def as_html(result: BenchResult) -> str:
         choice=choice(result),
         stopped=STOPPED[result.stopped],
         slow_down=slow_down,
-        accuracy_plot=accuracy_plot(points) if points else "",
+        accuracy_plot=accuracy_plot(points) if len(points) > 1 else "",
         latency_plot=latency_plot(bars) if bars else "",
         sustained_plot=sustained_plot(result) if any(file.sustained for file, _ in measured) else "",
     )

@@ -10,8 +10,8 @@ ACCURACY_LOSS = 0.01
 
 
 def choice(result: BenchResult) -> FileResult | None:
-    """The file to take: the smallest median latency among those that passed their parity gate and, where accuracy was
-    measured, are at most a point less accurate than the best of them."""
+    """The file to take: the smallest median latency among those that passed their parity gate and, where the accuracy
+    of all is known, are at most a point less accurate than the best of them."""
     ranked = _ranked(result)
     return ranked[0][0] if ranked else None
 
@@ -61,14 +61,11 @@ def _lead(first: Figures, second_file: FileResult, second: Figures) -> str:
 
 def _ranked(result: BenchResult) -> Sequence[tuple[FileResult, Figures]]:
     passed = _passed(result)
-    known = [file.accuracy.top1 for file, _ in passed if file.accuracy]
-    if not known:
+    known = {file.name: file.accuracy.top1 for file, _ in passed if file.accuracy}
+    if len(known) < len(passed):
         return passed
-    return [
-        (file, figures)
-        for file, figures in passed
-        if file.accuracy and file.accuracy.top1 >= max(known) - ACCURACY_LOSS - 1e-9
-    ]
+    least = max(known.values(), default=0) - ACCURACY_LOSS - 1e-9
+    return [(file, figures) for file, figures in passed if known[file.name] >= least]
 
 
 def _passed(result: BenchResult) -> list[tuple[FileResult, Figures]]:

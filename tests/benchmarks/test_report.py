@@ -12,7 +12,7 @@ import pytest
 from pmsi_bench.accuracy import Accuracy
 from pmsi_bench.client import Job
 from pmsi_bench.measure import Measurement, NotMeasured, Outcome, Timing
-from pmsi_bench.report import as_csv, as_html, as_markdown
+from pmsi_bench.report import as_csv, as_html, as_markdown, write_report
 from pmsi_bench.results import BenchResult, Work, summarise
 from pmsi_bench.subject import Subject
 from pmsi_bench.sustained import Window
@@ -20,6 +20,7 @@ from pmsi_bench.system import Machine
 from pmsi_bench.verdict import choice, pareto_front, verdict
 from pmsi_export.contract import PreprocessingSpec
 from pmsi_export.diagnose import Operator
+from tests.benchmarks.browser import assert_looks_right, needs_browser
 from tests.benchmarks.conftest import SIDE
 
 MACHINE = Machine(
@@ -172,3 +173,11 @@ def test_csv_and_markdown_have_the_same_figures(bench):
     text = as_markdown(result)
     assert "| `one.onnx` | fp32 | 1 | 1.23 | 56.000 | 20.000 |" in text
     assert "failed: its process ended" in text
+
+
+@needs_browser
+def test_a_browser_shows_the_page(bench, tmp_path):
+    page = tmp_path / "page.html"
+    files = {"one": (timing(20), "passed"), "two": (timing(12), "passed")}
+    write_report(bench(accuracy={"one": 0.9, "two": 0.895}, **files), page)
+    assert_looks_right(page)

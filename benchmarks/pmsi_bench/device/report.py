@@ -44,7 +44,7 @@ def as_html(result: DeviceResult) -> str:
             for row in result.rows
             if row.operators
         },
-        accuracy_plot=accuracy_plot(points) if points else "",
+        accuracy_plot=accuracy_plot(points) if len(points) > 1 else "",
         latency_plot=latency_plot(bars) if bars else "",
     )
 

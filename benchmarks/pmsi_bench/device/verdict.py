@@ -6,8 +6,8 @@ from pmsi_bench.verdict import ACCURACY_LOSS
 
 
 def choice(result: DeviceResult) -> DeviceRow | None:
-    """The fastest row whose outputs on the phone passed the gate and that, where accuracies are known, is at most a
-    point less accurate than the best of them."""
+    """The fastest row whose outputs on the phone passed the gate and that, where all accuracies are known, is at most
+    a point less accurate than the best of them."""
     ranked = _ranked(result)
     return ranked[0][0] if ranked else None
 
@@ -49,11 +49,11 @@ def _lead(first: DeviceRow, second: DeviceRow) -> str:
 
 def _ranked(result: DeviceResult) -> list[tuple[DeviceRow, DeviceFigures]]:
     passed = _passed(result)
-    known = [row.export_top1 for row, _ in passed if row.export_top1 is not None]
-    if not known:
+    known = {row.title: row.export_top1 for row, _ in passed if row.export_top1 is not None}
+    if len(known) < len(passed):
         return passed
-    least = max(known) - ACCURACY_LOSS - 1e-9
-    return [(row, figures) for row, figures in passed if row.export_top1 is not None and row.export_top1 >= least]
+    least = max(known.values(), default=0) - ACCURACY_LOSS - 1e-9
+    return [(row, figures) for row, figures in passed if known[row.title] >= least]
 
 
 def _passed(result: DeviceResult) -> list[tuple[DeviceRow, DeviceFigures]]:

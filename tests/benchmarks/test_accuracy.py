@@ -1,0 +1,114 @@
+"""Accuracy, sweeps and sustained load, from the command on."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pmsi_bench.results import BenchResult
+from pmsi_bench.sustained import Window, slow_down
+from pmsi_bench.sweep import Sweep, split_sweep
+from pmsi_mobile.errors import PmsiError
+from tests.benchmarks.conftest import SIDE
+from tests.benchmarks.test_bench import pmsi_bench
+
+FIXTURES = Path(__file__).parents[1] / "export/fixtures/v1"
+
+
+@pytest.fixture
+def colours(tmp_path: Path) -> Path:
+    """Photos of three classes that the model of `onnx_model` tells apart, and one that it gets wrong."""
+    shades = {"a": (200, 40, 40), "b": (40, 200, 40), "c": (40, 40, 200)}
+    for split in ("train", "test"):
+        for name, shade in shades.items():
+            folder = tmp_path / "colours" / split / name
+            folder.mkdir(parents=True)
+            for number in range(3):
+                Image.new("RGB", (40, 48), shade).save(folder / f"{number}.png")
+    Image.new("RGB", (40, 40), shades["a"]).save(tmp_path / "colours/test/c/wrong.png")
+    return tmp_path / "colours"
+
+
+def test_accuracy_threads_and_sustained_load_in_one_result(
+    onnx_model: Callable[[str], Path], colours: Path, tmp_path: Path
+):
+    done = pmsi_bench(
+        onnx_model("tiny.onnx"), "--rounds", 6, "--seconds", 1, "--accuracy", colours,
+        "--sweep", "threads=1,2", f"size={SIDE}", "--sustained", 0.03, "--json", "--report", tmp_path / "page.html",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    result = BenchResult.model_validate_json(done.stdout)
+    assert [(file.name, file.threads) for file in result.files] == [
+        ("tiny.onnx, 1 thread", 1),
+        ("tiny.onnx, 2 threads", 2),
+    ]
+    for file in result.files:
+        assert (file.accuracy.photos, file.accuracy.top1, file.accuracy.agreement) == (10, 0.9, None)
+        assert [window.seconds for window in file.sustained] == sorted(window.seconds for window in file.sustained)
+        assert 1 < file.sustained[-1].seconds < 4
+    # One matrix product of 3 x 3.
+    assert result.files[0].work.macs == 9
+    assert set(result.peak_macs_per_second) == {1, 2}
+    assert min(result.peak_macs_per_second.values()) > 1e8
+    page = (tmp_path / "page.html").read_text()
+    assert "Under load without a pause" in page
+    assert "10 photos of" in page
+
+
+def test_pytorch_is_a_reference_that_the_others_agree_with(tmp_path: Path):
+    from pmsi_mobile.checkpoint import load_checkpoint
+    from tests.export.conftest import draw_picture
+
+    classes = load_checkpoint(FIXTURES / "ckpt.pt").classes
+    for split in ("train", "test"):
+        for number in range(6):
+            folder = tmp_path / split / classes[number % 2]
+            folder.mkdir(parents=True, exist_ok=True)
+            draw_picture(number).save(folder / f"{number}.png")
+    done = pmsi_bench(
+        FIXTURES / "ckpt.pt", FIXTURES / "ckpt.tflite", "--rounds", 6, "--seconds", 1, "--accuracy", tmp_path,
+        "--baseline", "ckpt.tflite", "--json",
+    )  # fmt: skip
+    eager, compiled, exported = BenchResult.model_validate_json(done.stdout).files
+    assert (eager.name, eager.parity, eager.status) == ("ckpt.pt, eager", "reference", "measured")
+    assert compiled.name == "ckpt.pt, compiled"
+    assert (exported.accuracy.photos, exported.accuracy.agreement) == (6, 1.0)
+    assert exported.accuracy.top1 == eager.accuracy.top1
+    assert exported.figures.ratio.median == 1
+    assert exported.work.delegated == 1
+    assert json.loads(done.stdout)["baseline"] == "ckpt.tflite"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("--sweep", "size=448"), "no file given has an input of 448 pixels: pmsi-export --size 448"),
+        (("--sweep", "sizes=448"), "is not understood"),
+        (("--sweep", "threads=0"), "is not understood"),
+        (("--baseline", "other.onnx"), "--baseline other.onnx is no row"),
+        (("--report", "page.pdf"), "suffix that is not known"),
+        (("--accuracy", "nowhere"), "nowhere"),
+    ],
+)
+def test_wrong_use_is_one_line(onnx_model: Callable[[str], Path], arguments: tuple[str, ...], reason: str):
+    done = pmsi_bench(onnx_model("tiny.onnx"), "--rounds", 1, *arguments)
+    assert done.returncode == 2
+    assert reason in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_what_is_swept_is_told_from_the_files():
+    files, sweep = split_sweep(["models", "size=224,448", "b.onnx"], "threads=1,2,2")
+    assert files == [Path("models"), Path("b.onnx")]
+    assert sweep == Sweep(threads=(1, 2), sides=(224, 448))
+    assert split_sweep(["size=224"], None) == ([Path("size=224")], Sweep())
+    with pytest.raises(PmsiError, match="write threads"):
+        split_sweep([], "threads=a")
+
+
+def test_slowing_down_is_the_last_fifth_over_the_first():
+    windows = [Window(seconds=second, median_ms=10 if second < 50 else 15, inferences=9) for second in range(100)]
+    assert slow_down(windows) == 1.5
+    assert slow_down(windows[:9]) is None
