@@ -40,9 +40,9 @@ def as_html(result: DeviceResult) -> str:
         choice=choice(result),
         remarks=remarks(result),
         operators={
-            row.title: sorted(row.operators, key=lambda each: -each.mean_ms)[:SHOWN_OPERATORS]
+            row.title: sorted(row.inspection.operators, key=lambda each: -each.mean_ms)[:SHOWN_OPERATORS]
             for row in result.rows
-            if row.operators
+            if row.inspection.operators
         },
         accuracy_plot=accuracy_plot(points) if len(points) > 1 else "",
         latency_plot=latency_plot(bars) if bars else "",
@@ -93,6 +93,7 @@ def _columns(result: DeviceResult, row: DeviceRow) -> dict[str, object]:
         "on_device_parity": row.parity.status,
         "export_top1": number(row.export_top1, 4),
         "throttled": row.throttled,
+        "peak_memory_mb": number(row.inspection.peak_memory_mb, 1),
         **{name: number(value(row.figures) if row.figures else None) for name, value in _FIGURES.items()},
     }
 
@@ -105,7 +106,7 @@ _FIGURES: Mapping[str, Callable[[DeviceFigures], float | None]] = {
     "min_ms": lambda figures: figures.min_ms,
     "max_ms": lambda figures: figures.max_ms,
     "inferences": lambda figures: figures.inferences,
-    "peak_memory_mb": lambda figures: figures.peak_memory_mb,
+    "p95_ms": lambda figures: figures.p95_ms,
     "ratio": lambda figures: figures.ratio.median,
     "ratio_low": lambda figures: figures.ratio.low,
     "ratio_high": lambda figures: figures.ratio.high,
