@@ -10,7 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Timer
 from typing import IO, Any
+
+PATIENCE_SECONDS = 600.0
+"""For one answer; a compiler may be at work."""
 
 
 class WorkerFailed(Exception):
@@ -115,7 +119,13 @@ def open_worker(job: Job) -> Iterator[Worker]:
 
 def _answer(process: subprocess.Popen[str], chatter: IO[bytes]) -> dict[str, Any]:
     assert process.stdout is not None
+    watch = Timer(PATIENCE_SECONDS, process.kill)
+    watch.start()
     line = process.stdout.readline()
+    patient = watch.is_alive()
+    watch.cancel()
+    if not patient:
+        raise WorkerFailed(f"it gave no answer for {PATIENCE_SECONDS / 60:g} minutes")
     if not line.endswith("\n"):
         raise WorkerFailed(_last_words(process, chatter))
     answer: dict[str, Any] = json.loads(line)

@@ -46,6 +46,8 @@ class InferenceSession:
         if os.path.basename(self.path).startswith("crash") and self.calls > 10:
             os.write(2, b"out of cheese\\n")
             os.abort()
+        if os.path.basename(self.path).startswith("hang"):
+            time.sleep(1000)
         # Two files of which one takes a tenth longer.
         end = time.perf_counter() + {"steady": 0.004, "slowed": 0.0044}.get(os.path.basename(self.path)[:6], 0)
         while time.perf_counter() < end:
@@ -109,8 +111,8 @@ def onnx_model(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def misbehaving_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers find this in place of ONNX Runtime: it talks on stdout, aborts for files named crash, and
-    takes 4 ms for those named steady, 4.4 ms for those named slowed."""
+    """Workers find this in place of ONNX Runtime: it talks on stdout, aborts for files named crash,
+    does not answer for those named hang, and takes 4 ms for those named steady, 4.4 ms for those named slowed."""
     folder = tmp_path / "fake"
     folder.mkdir()
     (folder / "onnxruntime.py").write_text(MISBEHAVING)

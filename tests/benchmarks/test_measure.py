@@ -8,6 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from pmsi_bench import client
 from pmsi_bench.client import Job, WorkerFailed, open_worker
 from pmsi_bench.measure import (
     LEAST_ROUNDS,
@@ -80,6 +81,13 @@ def test_crash_in_mid_run_is_one_row_and_chatter_does_not_reach_the_answers(onnx
     assert not crashed.not_runnable
     assert isinstance(good, Timing)
     assert len(good.rounds) == 3
+
+
+@pytest.mark.usefixtures("misbehaving_runtime")
+def test_a_runtime_that_hangs_is_given_up(onnx_model: MakeModel, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(client, "PATIENCE_SECONDS", 3.0)
+    [outcome] = measure([Job(onnx_model("hang.onnx"), SIDE)], rounds=1, progress=quiet).outcomes
+    assert outcome == NotMeasured("it gave no answer for 0.05 minutes", not_runnable=False)
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="Core ML runs there")
