@@ -36,8 +36,11 @@ class DeviceOptions:
 def bench_on_device(
     files: Sequence[Path], options: DeviceOptions, reports: Sequence[Path], *, as_json: bool, command: str
 ) -> None:
-    """Measure the files on the phone, print the result and write the reports. Raises PmsiError for wrong use,
-    MeasurementError where a file could not be measured, throttling or not, or its outputs are wrong."""
+    """Measure the files on the phone, print the result and write the reports.
+
+    Raises PmsiError for wrong use, and MeasurementError, after printing, where a file could not be measured, its
+    outputs fail their gate or the phone was lost.
+    """
     from rich.console import Console
 
     from pmsi_bench.device.report import write_report

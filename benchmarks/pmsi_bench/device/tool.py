@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +74,12 @@ class ToolRunner:
             return not_measured(
                 job.contract.precision, "benchmark_model writes the two outputs of a top-k file without names"
             )
-        result = f"{self.folder}/output.bin"
+        # A name for each run: a program that writes nothing must not leave the last one's output to be read.
+        names = (f"{self.folder}/output-{job.delegate}-{number}.bin" for number in count())
+        self.phone.shell(f"rm -f {self.folder}/output-*")
 
         def probabilities(image: Image) -> Probabilities:
+            result = next(names)
             native = nhwc(image, np.dtype(job.contract.input.dtype).type)
             self.phone.push(native.tobytes(), f"{self.folder}/input.bin")
             shape = ",".join(str(side) for side in native.shape)
@@ -90,11 +94,14 @@ class ToolRunner:
             )
             if any("output_filepath" in flag for flag in output.unknown_flags):
                 raise _NoOutputs
-            return np.frombuffer(self.phone.read(result), np.float32)
+            try:
+                return np.frombuffer(self.phone.read(result), np.float32)
+            except TransferFailed:
+                raise _NoOutputs from None
 
         try:
             return judge_golden(job, probabilities, f"benchmark_model on {self.phone.serial}, {job.delegate}")
-        except (_NoOutputs, TransferFailed):
+        except _NoOutputs:
             return not_measured(
                 job.contract.precision, "this build of benchmark_model writes no outputs: take a newer one"
             )
@@ -155,7 +162,7 @@ def tool_runner(
 
 
 class _NoOutputs(Exception):
-    """This build does not know the flag."""
+    """This build does not know the flag, or writes nothing."""
 
 
 def _note(job: Job, output: ToolOutput) -> str | None:

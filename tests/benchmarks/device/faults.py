@@ -118,7 +118,7 @@ FAULTS = [
           left=True, phone=faulty(drop=("pull", 4))),
     # The folder is removed at the start too.
     Fault("unplugged", "when the folder is removed at the end", "may still be on", code=0, kept=2, left=True,
-          phone=faulty(drop=("rm", 4))),
+          phone=faulty(drop=("rm", 6))),
     Fault("silent", "the phone answers nothing from the second round on", "stopped answering while", kept=2, left=True,
           phone=faulty(silent=("run", 3)), settings=((tool_module, "SECONDS", 1), (adb_module, "ANSWER_SECONDS", 1))),
     Fault("program hangs", "the first file's second run does not end", "benchmark_model did not end within 1 s", kept=2,
@@ -138,6 +138,9 @@ FAULTS = [
     Fault("old program", "a benchmark_model that writes no outputs",
           "on-device parity not measured, this build of benchmark_model writes no outputs", code=0, kept=2,
           phone={"build": "old"}),
+    Fault("program writes nothing", "a benchmark_model that takes the flag for outputs and writes none",
+          "on-device parity not measured, this build of benchmark_model writes no outputs", code=0, kept=2,
+          phone={"build": "writes nothing"}),
     Fault("app missing", "the demo app is not installed", "the demo app is not on", code=2,
           phone={"app": App(installed=False)}, arguments=APP),
     Fault("app crashes", "out of memory in its benchmark", "the app crashed: java.lang.OutOfMemoryError",

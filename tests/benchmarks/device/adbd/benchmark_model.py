@@ -56,7 +56,7 @@ def run_tool(phone: Phone, arguments: list[str]) -> tuple[int, str]:
     ]
     if "report_peak_memory_footprint" in flags:
         lines.append("Overall peak memory footprint (MB) via periodic monitoring: 38.5")
-    if "output_filepath" in flags and "output_filepath" in known:
+    if "output_filepath" in flags and "output_filepath" in known and phone.build != "writes nothing":
         phone.path(flags["output_filepath"]).write_bytes(_outputs(phone, model, flags))
     if "profiling_output_csv_file" in flags:
         profile = Path(__file__).parent.parent / "outputs" / "profile.csv"

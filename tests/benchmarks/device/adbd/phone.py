@@ -53,7 +53,8 @@ class Phone:
 
     abi: of the CPU. abis: what it says it runs, that ABI by default. status: thermal, one for each time that it is
     asked, the last one again and again.
-    gpu: what the GPU delegate does: `half` arithmetic, `refused`, or a `constant` output. build: of benchmark_model.
+    gpu: what the GPU delegate does: `half` arithmetic, `refused`, or a `constant` output. build: of
+    benchmark_model, `litert`, `old`, or one that `writes nothing`.
     """
 
     folder: Path
