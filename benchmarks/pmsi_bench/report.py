@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pmsi_bench.choice import pareto_front
 from pmsi_bench.page import csv_text, markdown_line, number, page
 from pmsi_bench.results import BenchResult, Figures, FileResult
 from pmsi_bench.sustained import slow_down
 from pmsi_bench.table import STOPPED
-from pmsi_bench.verdict import choice, pareto_front, verdict
+from pmsi_bench.verdict import candidates, choice, verdict
 from pmsi_mobile.files import write_text
 
 
@@ -20,7 +21,7 @@ def as_html(result: BenchResult) -> str:
     """The page as text."""
     from pmsi_bench.plot import Bar, Point, accuracy_plot, latency_plot, sustained_plot
 
-    front = [file.name for file in pareto_front(result)]
+    front = pareto_front(candidates(result))
     measured = [(file, file.figures) for file in result.files if file.figures]
     bars = [
         Bar(file.name, figures.round_medians_ms, figures.latency.median_ms, figures.latency.p90_ms)

@@ -10,6 +10,7 @@ from typing import Literal
 import pytest
 
 from pmsi_bench.accuracy import Accuracy
+from pmsi_bench.choice import pareto_front
 from pmsi_bench.client import Job
 from pmsi_bench.measure import Measurement, NotMeasured, Outcome, Timing
 from pmsi_bench.report import as_csv, as_html, as_markdown, write_report
@@ -17,7 +18,7 @@ from pmsi_bench.results import BenchResult, Work, summarise
 from pmsi_bench.subject import Subject
 from pmsi_bench.sustained import Window
 from pmsi_bench.system import Machine
-from pmsi_bench.verdict import choice, pareto_front, verdict
+from pmsi_bench.verdict import candidates, choice, verdict
 from pmsi_export.contract import PreprocessingSpec
 from pmsi_export.diagnose import Operator
 from tests.benchmarks.browser import assert_looks_right, needs_browser
@@ -156,7 +157,7 @@ def test_a_faster_file_is_not_taken_when_it_loses_more_than_a_point(bench):
         wrong=(timing(1), "failed"),
     )
     assert choice(result).name == "near.onnx"
-    assert [file.name for file in pareto_front(result)] == ["coarse.onnx", "near.onnx", "exact.onnx"]
+    assert pareto_front(candidates(result)) == ["coarse.onnx", "near.onnx", "exact.onnx"]
     assert "89.5% right of 200 photos, 0.5 points below the best" in verdict(result)
     page = as_html(result)
     assert "Accuracy against latency" in page

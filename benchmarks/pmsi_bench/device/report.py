@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from pmsi_bench.choice import pareto_front
 from pmsi_bench.device.results import DeviceFigures, DeviceResult, DeviceRow
 from pmsi_bench.device.table import remarks
-from pmsi_bench.device.verdict import choice, pareto_front, verdict
+from pmsi_bench.device.verdict import candidates, choice, verdict
 from pmsi_bench.page import csv_text, markdown_line, number, page
 from pmsi_mobile.files import write_text
 
@@ -22,7 +23,7 @@ def as_html(result: DeviceResult) -> str:
     """The page as text."""
     from pmsi_bench.plot import Bar, Point, accuracy_plot, latency_plot
 
-    front = [row.title for row in pareto_front(result)]
+    front = pareto_front(candidates(result))
     measured = [(row, row.figures) for row in result.rows if row.figures]
     bars = [
         Bar(row.title, [burst.typical_ms for burst in row.rounds], figures.typical_ms, None)
