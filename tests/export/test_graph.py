@@ -1,6 +1,7 @@
 """The graphs inside the files: what runtimes are given to do, and what the options change."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from pmsi_export.contract import read_contract
 from pmsi_export.diagnose import diagnose, diagnose_checkpoint
+from pmsi_export.formats.tflite import quantise_dynamically
 from pmsi_export.job import Variant
 from pmsi_export.parity import agreement
 from pmsi_export.registry import load_file
@@ -25,6 +27,13 @@ def test_xnnpack_takes_the_whole_tflite_graph_in_one_piece(exported):
     diagnosis = diagnose(exported.file("tflite"))
     assert diagnosis.partitions == 1
     assert {operator.runs_on for operator in diagnosis.operators} == {"XNNPACK"}
+
+
+def test_weights_in_int8_alone_do_not_split_the_graph(exported, tmp_path):
+    model = Path(shutil.copy(exported.file("tflite"), tmp_path / "ckpt-int8-dynamic.tflite"))
+    quantise_dynamically(model)
+    assert diagnose(model).partitions == 1
+    assert model.stat().st_size < 0.4 * exported.file("tflite").stat().st_size
 
 
 def test_the_tflite_graph_has_no_operator_that_does_nothing(exported):

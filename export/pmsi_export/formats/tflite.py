@@ -22,7 +22,7 @@ def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDAr
     if contract.precision == "fp16":
         _halve_weights(path)
     elif contract.precision == "int8-dynamic":
-        _quantise_dynamically(path)
+        quantise_dynamically(path)
     elif contract.precision == "int8":
         assert calibration is not None
         path.write_bytes(to_int8(path.read_bytes(), calibration))
@@ -124,10 +124,20 @@ def _halve_weights(path: Path) -> None:
     _requantise(path, recipe.get_quantization_recipe())
 
 
-def _quantise_dynamically(path: Path) -> None:
+def quantise_dynamically(path: Path) -> None:
+    """int8 weights but for the depthwise convolutions', which XNNPACK has in float and in full integer only: one such
+    layer in int8 ends a partition, and they are a fiftieth of the weights."""
     from ai_edge_quantizer import recipe
+    from ai_edge_quantizer.algorithm_manager import AlgorithmName
+    from ai_edge_quantizer.qtyping import TFLOperationName
 
-    _requantise(path, recipe.dynamic_wi8_afp32())
+    kept = {
+        "regex": ".*",
+        "operation": TFLOperationName.DEPTHWISE_CONV_2D,
+        "algorithm_key": AlgorithmName.NO_QUANTIZE,
+        "op_config": {},
+    }
+    _requantise(path, [*recipe.dynamic_wi8_afp32(), kept])
 
 
 def _requantise(path: Path, recipe: list[dict[str, Any]]) -> None:
