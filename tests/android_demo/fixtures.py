@@ -2,7 +2,7 @@
 
     python tests/android_demo/fixtures.py FOLDER [MODEL...]
 
-Models are the small ones of `tests/export/fixtures`, unless others are named.
+Models are the small ones of `tests/export/fixtures`, and those that are named.
 """
 
 import hashlib
@@ -37,20 +37,21 @@ REAL_PHOTOS = 60
 SIZES = ((256, 256), (640, 480), (480, 640), (1280, 960), (333, 77), (60, 45), (1000, 1500), (2048, 1536))
 
 
-def write_fixtures(folder: Path, models: Sequence[Path] = ()) -> None:
+def write_fixtures(folder: Path, further: Sequence[Path] = ()) -> None:
     """Fill `folder`, which does not exist yet."""
-    models = models or small_models(folder)
     for name in ("models", "assets/models", "broken", "photos", "pixels", "frames"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for model in models:
+    for model in small_models(folder):
         shutil.copy(model, folder / "models")
+    for model in further:
+        shutil.copy(model, folder / "models" / f"{model.parent.name}-{model.name}")
     write_app(folder)
     write_broken(folder / "broken")
     write_judgements(folder)
     shutil.copy(APP_RESULT, folder)
     write_frames(folder / "frames")
     photos = list(write_photos(folder / "photos"))
-    write_expectations(folder, models, photos)
+    write_expectations(folder, photos)
 
 
 def small_models(folder: Path) -> list[Path]:
@@ -244,8 +245,9 @@ def mosaic(pictures: Sequence[Image.Image], width: int, height: int) -> Image.Im
     return large
 
 
-def write_expectations(folder: Path, models: Sequence[Path], photos: Sequence[str]) -> None:
+def write_expectations(folder: Path, photos: Sequence[str]) -> None:
     """The network's input for every photo, and its output on every model that a JVM can run."""
+    models = [path for path in sorted((folder / "models").iterdir()) if path.suffix in SUFFIXES]
     contracts = {model.name: read_contract(model) for model in models}
     pixels = {}
     for preprocessing in {contract.preprocessing for contract in contracts.values()}:

@@ -3,6 +3,7 @@ package org.pmsi.mobile.demo.image
 import android.media.Image
 import java.nio.ByteBuffer
 import org.pmsi.mobile.demo.runtime.CHANNELS
+import org.pmsi.mobile.demo.runtime.toStart
 
 /**
  * What the numbers of Y, Cb and Cr mean (BT.601).
@@ -105,6 +106,7 @@ private class Plane {
     private var pixelStride = 0
 
     fun copy(source: ByteBuffer, rowStride: Int, pixelStride: Int) {
+        source.toStart()
         if (bytes.size < source.remaining()) bytes = ByteArray(source.remaining())
         source.get(bytes, 0, source.remaining())
         this.rowStride = rowStride
