@@ -14,7 +14,7 @@ import org.robolectric.annotation.Config
 
 /** The models of an installed app. */
 @RunWith(RobolectricTestRunner::class)
-@Config(sdk = [34])
+@Config(sdk = [26, 34])
 class AppModelsTest {
     private val context: Context = RuntimeEnvironment.getApplication()
 

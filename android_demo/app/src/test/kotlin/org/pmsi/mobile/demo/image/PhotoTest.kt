@@ -26,7 +26,7 @@ import org.robolectric.annotation.GraphicsMode
 
 /** With Android's own decoders, from the photo file to the class. */
 @RunWith(RobolectricTestRunner::class)
-@Config(sdk = [34])
+@Config(sdk = [26, 34])
 @GraphicsMode(GraphicsMode.Mode.NATIVE)
 class PhotoTest {
     private val photos by lazy { checkNotNull(Fixtures.file("photos").listFiles()).sorted() }
@@ -72,10 +72,10 @@ class PhotoTest {
     @Test
     fun `a photo lies upright as its EXIF entry says`() {
         val stored = Fixtures.file("photos/exif-1.jpg")
-        Photo.decode(stored::inputStream).use { assertEquals(listOf(96, 80), listOf(it.width, it.height)) }
+        Photo.decode(stored::inputStream).use { assertEquals(listOf(384, 320), listOf(it.width, it.height)) }
         for (orientation in 5..8) {
             val file = Fixtures.file("photos/exif-$orientation.jpg")
-            Photo.decode(file::inputStream).use { assertEquals(listOf(80, 96), listOf(it.width, it.height)) }
+            Photo.decode(file::inputStream).use { assertEquals(listOf(320, 384), listOf(it.width, it.height)) }
         }
     }
 
@@ -86,7 +86,7 @@ class PhotoTest {
             val preview = photo.preview(48)
             assertEquals(listOf(40, 48), listOf(preview.width, preview.height))
             val whole = photo.preview(1000)
-            assertEquals(listOf(80, 96), listOf(whole.width, whole.height))
+            assertEquals(listOf(320, 384), listOf(whole.width, whole.height))
             val row = ByteArray(3 * photo.width)
             photo.read(0, row)
             assertEquals(row[0].toInt() and 0xff, Color.red(whole.getPixel(0, 0)))
