@@ -11,13 +11,12 @@ import android.os.Looper
 import android.os.PowerManager
 import android.os.SystemClock
 import android.provider.OpenableColumns
-import java.io.ByteArrayInputStream
 import java.io.FileNotFoundException
 import java.io.InputStream
 import org.pmsi.mobile.demo.contract.ModelEntry
 import org.pmsi.mobile.demo.contract.ModelStore
 import org.pmsi.mobile.demo.image.Photo
-import org.pmsi.mobile.demo.image.Resizer
+import org.pmsi.mobile.demo.image.pixelsOf
 import org.pmsi.mobile.demo.measure.Benchmark
 import org.pmsi.mobile.demo.measure.BenchmarkRequest
 import org.pmsi.mobile.demo.measure.BenchmarkResult
@@ -282,10 +281,6 @@ class Session(private val context: Context) {
 
     private fun thumbnails(golden: Golden) = golden.samples.map {
         BitmapFactory.decodeByteArray(it.png, 0, it.png.size)
-    }
-
-    private fun pixelsOf(png: ByteArray): ByteArray = Photo.decode { ByteArrayInputStream(png) }.use {
-        Resizer(it.width, it.height, it.width, it.height).resize(it)
     }
 
     private fun thermalStatus(): Int? = if (Build.VERSION.SDK_INT <
