@@ -93,7 +93,7 @@ missing_for_apk = [tool for tool in ("apksigner", "zipalign", "npm") if not shut
 
 @pytest.mark.skipif(bool(missing_for_apk), reason=f"{', '.join(missing_for_apk)} not installed")
 def test_an_apk_is_assembled_signed_and_verified(build: Build) -> None:
-    assert build.status == 0, "the sources do not compile"
+    assert build.status == 0, "the build failed"
     run = subprocess.run(
         [sys.executable, APP / "proof/apk.py", "--json"], capture_output=True, text=True, check=False, timeout=600
     )

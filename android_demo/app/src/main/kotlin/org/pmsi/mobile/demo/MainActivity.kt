@@ -62,6 +62,8 @@ class MainActivity : Activity() {
         super.onResume()
         inFront = true
         session.model?.let { current?.start(it) }
+        // One may have come over the cable.
+        if (session.model == null && session.models != Models.Loading) session.load()
     }
 
     override fun onPause() {
@@ -194,7 +196,7 @@ class MainActivity : Activity() {
                     models.message,
                     getText(R.string.again)
                 ) {
-                    session.load(null)
+                    session.load()
                 }
             is Models.Loaded -> explain(models.selected)
         }
@@ -242,8 +244,9 @@ class MainActivity : Activity() {
         )
     }
 
-    private fun chooseModel() {
-        val entries = (session.models as? Models.Loaded)?.entries ?: return
+    private fun chooseModel() = session.load {
+        if (isDestroyed) return@load
+        val entries = (session.models as? Models.Loaded)?.entries.orEmpty()
         if (entries.isEmpty()) openModel() else show(modelChooser(this, entries, session::select, ::openModel))
     }
 

@@ -117,14 +117,23 @@ class Session(private val context: Context) {
     /** The model that is used; null while there is none. */
     val model: ModelEntry.Ready? get() = (models as? Models.Loaded)?.selected as? ModelEntry.Ready
 
-    /** Looks for models, and selects the one called [preferred] or the first that can be used. */
-    fun load(preferred: String?) = background({ store.list() }) { found ->
-        models =
-            found.fold(
-                { entries -> Models.Loaded(entries, choose(entries, preferred)) },
-                { Models.Failed(sentence(it)) }
-            )
-        forget()
+    /**
+     * Looks for models, and selects the one called [preferred], else the one that is selected, else the first that can be
+     * used; [then] is called when that is done.
+     */
+    fun load(preferred: String? = null, then: () -> Unit = {}) = background({ store.list() }) { found ->
+        val before = (models as? Models.Loaded)?.selected
+        models = found.fold(
+            { entries ->
+                loaded(
+                    entries.map { if (isSame(it, before)) before!! else it },
+                    preferred ?: before?.file?.name
+                )
+            },
+            { Models.Failed(sentence(it)) }
+        )
+        if (before == null || model !== before) forget()
+        then()
     }
 
     fun select(entry: ModelEntry) {
@@ -135,10 +144,13 @@ class Session(private val context: Context) {
         onChange()
     }
 
-    /** Copies a model that another app hands over, and selects it. */
+    /** Copies a model that another app hands over, and selects it; or golden samples. */
     fun add(uri: Uri) = background({ store.add(nameOf(uri)) { open(uri) }.name }) { added ->
         added.fold(
-            { load(if (it.endsWith(".zip")) model?.file?.name else it) },
+            { name ->
+                check = CheckState.None
+                load(if (name.endsWith(".zip")) model?.file?.name else name)
+            },
             { rejected = sentence(it) }
         )
     }
@@ -234,10 +246,17 @@ class Session(private val context: Context) {
         thread.quitSafely()
     }
 
-    private fun choose(entries: List<ModelEntry>, preferred: String?): ModelEntry? =
+    private fun loaded(entries: List<ModelEntry>, preferred: String?) = Models.Loaded(
+        entries,
         entries.firstOrNull { it.file.name == preferred }
             ?: entries.firstOrNull { it is ModelEntry.Ready && it.runtime.isBuiltIn }
             ?: entries.firstOrNull()
+    )
+
+    private fun isSame(entry: ModelEntry, other: ModelEntry?) = entry is ModelEntry.Ready &&
+        other is ModelEntry.Ready &&
+        entry.file == other.file &&
+        entry.contract == other.contract
 
     /** What is known of another model. */
     private fun forget() {

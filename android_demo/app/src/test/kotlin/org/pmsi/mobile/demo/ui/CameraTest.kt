@@ -22,12 +22,12 @@ import org.junit.Assert.assertEquals
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
+import org.pmsi.mobile.demo.Fixtures
 import org.pmsi.mobile.demo.R
 import org.pmsi.mobile.demo.camera.CameraProblem
 import org.pmsi.mobile.demo.camera.Lens
 import org.pmsi.mobile.demo.camera.Preview
 import org.pmsi.mobile.demo.ui.Phone.Companion.assumeModels
-import org.pmsi.mobile.demo.ui.Phone.Companion.fixture
 import org.robolectric.RobolectricTestRunner
 import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
@@ -107,7 +107,7 @@ class CameraTest {
         val preview = phone.activity.findViewById<TextureView>(R.id.preview)
         preview.surfaceTextureListener!!.onSurfaceTextureAvailable(SurfaceTexture(0), preview.width, preview.height)
         phone.settle()
-        val photo = BitmapFactory.decodeFile(fixture("photos/real-0.jpg").path).scaledTo(480, 640)
+        val photo = BitmapFactory.decodeFile(Fixtures.file("photos/real-0.jpg").path).scaledTo(480, 640)
         val screen = phone.screen as CameraScreen
         val frames = screen.frames(phone.session.model!!, Lens("0", false, 90, Size(640, 480)))
         repeat(3) {

@@ -14,7 +14,7 @@ import java.io.File
 import java.util.concurrent.CountDownLatch
 import java.util.concurrent.TimeUnit
 import org.junit.Assert.assertTrue
-import org.junit.Assume.assumeTrue
+import org.pmsi.mobile.demo.Fixtures
 import org.pmsi.mobile.demo.MainActivity
 import org.pmsi.mobile.demo.R
 import org.pmsi.mobile.demo.Session
@@ -93,7 +93,7 @@ class Phone {
         val pixels = IntArray(bitmap.width * bitmap.height)
         bitmap.getPixels(pixels, 0, bitmap.width, 0, 0, bitmap.width, bitmap.height)
         assertTrue("$name is empty", pixels.distinct().size >= minimum)
-        val folder = File(System.getProperty("pmsi.screens")!!).apply { mkdirs() }
+        val folder = File(System.getProperty("pmsi.screens") ?: "build/screens").apply { mkdirs() }
         File(folder, "$name.png").outputStream().use { bitmap.compress(Bitmap.CompressFormat.PNG, 100, it) }
     }
 
@@ -106,16 +106,9 @@ class Phone {
     companion object {
         private const val ROUNDS = 5
 
-        /** What tests/android_demo/fixtures.py made; a test that asks for it is skipped without it. */
-        fun fixture(path: String): File {
-            val file = File(System.getProperty("pmsi.fixtures")!!, path)
-            assumeTrue("no $file: pytest tests/android_demo makes it", file.exists())
-            return file
-        }
-
         /** The models that come with the app are there. */
         fun assumeModels() {
-            fixture("assets/models/ckpt.onnx")
+            Fixtures.file("assets/models")
         }
 
         /** As if no model came with the app. */

@@ -17,11 +17,11 @@ import org.junit.Test
 import org.junit.runner.RunWith
 import org.pmsi.mobile.demo.BenchmarkState
 import org.pmsi.mobile.demo.CheckState
+import org.pmsi.mobile.demo.Fixtures
 import org.pmsi.mobile.demo.PhotoProvider
 import org.pmsi.mobile.demo.PhotoState
 import org.pmsi.mobile.demo.R
 import org.pmsi.mobile.demo.ui.Phone.Companion.assumeModels
-import org.pmsi.mobile.demo.ui.Phone.Companion.fixture
 import org.pmsi.mobile.demo.ui.Phone.Companion.push
 import org.pmsi.mobile.demo.ui.Phone.Companion.texts
 import org.pmsi.mobile.demo.ui.Phone.Companion.withoutModels
@@ -71,7 +71,7 @@ class ScreensTest {
         openOnnx(R.id.tab_photo)
         assertShows("What is on your photo?")
         phone.picture("photo-none")
-        phone.choose(fixture("photos").photo())
+        phone.choose(Fixtures.file("photos").photo())
         assertShows("ckpt.onnx", "ms in the network", "%")
         phone.picture("photo")
     }
@@ -80,7 +80,7 @@ class ScreensTest {
     @Config(qualifiers = "+night")
     fun `the dark theme has the same screens`() {
         openOnnx(R.id.tab_photo)
-        phone.choose(fixture("photos").photo())
+        phone.choose(Fixtures.file("photos").photo())
         assertShows("ms in the network")
         phone.picture("photo-dark")
         phone.tap(R.id.tab_details)
@@ -90,7 +90,7 @@ class ScreensTest {
     @Test
     fun `a photo is still there when the phone is turned`() {
         openOnnx(R.id.tab_photo)
-        phone.choose(fixture("photos").photo())
+        phone.choose(Fixtures.file("photos").photo())
         val before = phone.text
         phone.turn()
         assertTrue(phone.activity.findViewById<View>(R.id.tab_photo).isActivated || "ms in the network" in phone.text)
@@ -105,13 +105,13 @@ class ScreensTest {
         phone.choose(file)
         assertShows("This photo cannot be used", "not a photo that the device can read")
         phone.picture("photo-corrupt")
-        phone.choose(fixture("photos").photo())
+        phone.choose(Fixtures.file("photos").photo())
         assertShows("ms in the network")
     }
 
     @Test
     fun `a photo taken with the phone on its side stands upright`() {
-        val lying = fixture("photos/exif-6.jpg")
+        val lying = Fixtures.file("photos/exif-6.jpg")
         openOnnx(R.id.tab_photo)
         phone.choose(lying)
         val shown = (phone.session.photo as PhotoState.Classified).preview
@@ -121,7 +121,7 @@ class ScreensTest {
 
     @Test
     fun `a huge photo is classified too`() {
-        val huge = fixture("photos/thinned-24-megapixels.jpg")
+        val huge = Fixtures.file("photos/thinned-24-megapixels.jpg")
         openOnnx(R.id.tab_photo)
         phone.choose(huge)
         assertShows("ms in the network")
@@ -141,7 +141,7 @@ class ScreensTest {
         phone.tap(R.id.choose)
         val choose = shadowOf(phone.activity).nextStartedActivityForResult
         assertEquals(MediaStore.ACTION_PICK_IMAGES, choose.intent.action)
-        val picked = Intent().setData(phone.uri(fixture("photos").photo()))
+        val picked = Intent().setData(phone.uri(Fixtures.file("photos").photo()))
         shadowOf(phone.activity).receiveResult(choose.intent, -1, picked)
         phone.settle()
         assertShows("ms in the network")
@@ -152,7 +152,7 @@ class ScreensTest {
         assertEquals(MediaStore.ACTION_IMAGE_CAPTURE, take.action)
         assertEquals(PhotoProvider.PHOTO, take.getParcelableExtra(MediaStore.EXTRA_OUTPUT, Uri::class.java))
         phone.app.contentResolver.openOutputStream(PhotoProvider.PHOTO)!!.use {
-            it.write(fixture("photos").photo(1).readBytes())
+            it.write(Fixtures.file("photos").photo(1).readBytes())
         }
         shadowOf(phone.activity).receiveResult(take, -1, null)
         phone.settle()
@@ -196,7 +196,7 @@ class ScreensTest {
         assertShows("LiteRT cannot open ckpt.tflite")
         phone.picture("benchmark-failed")
         phone.tap(R.id.tab_photo)
-        phone.choose(fixture("photos").photo())
+        phone.choose(Fixtures.file("photos").photo())
         assertShows("LiteRT cannot open ckpt.tflite")
     }
 
@@ -219,26 +219,44 @@ class ScreensTest {
 
     @Test
     fun `without golden samples the self-check says what it needs`() {
-        val model = fixture("assets/models/ckpt.onnx")
+        val model = Fixtures.file("assets/models/ckpt.onnx")
         withoutModels()
         push(model)
         phone.open(R.id.tab_check)
         phone.tap(R.id.run)
         assertShows("No golden samples", ".golden.zip")
         phone.picture("check-no-golden")
+        phone.session.add(phone.uri(Fixtures.file("assets/models/ckpt.golden.zip")))
+        phone.settle()
+        phone.tap(R.id.run)
+        assertShows("Passed")
     }
 
     @Test
     fun `a damaged model says so and another one can be chosen`() {
-        val model = fixture("assets/models/ckpt.onnx")
+        val model = Fixtures.file("assets/models/ckpt.onnx")
         withoutModels()
         push(File(phone.app.cacheDir, "broken.onnx").apply { writeBytes(model.readBytes().copyOf(100_000)) })
         phone.open()
         assertShows("This model cannot be used", "broken.onnx is damaged")
         phone.picture("model-broken")
         push(model)
-        phone.session.load(null)
+        phone.leaveAndReturn()
+        phone.tap(R.id.message_action)
+        val dialog = ShadowDialog.getLatestDialog() as android.app.AlertDialog
+        shadowOf(dialog).clickOnItem(1)
         phone.settle()
+        assertShows("ckpt.onnx", "What is on your photo?")
+    }
+
+    @Test
+    fun `a model that is pushed while the app is open is found`() {
+        val model = Fixtures.file("assets/models/ckpt.onnx")
+        withoutModels()
+        phone.open()
+        assertShows("No model yet")
+        push(model)
+        phone.leaveAndReturn()
         assertShows("ckpt.onnx", "What is on your photo?")
     }
 
@@ -258,7 +276,7 @@ class ScreensTest {
 
     @Test
     fun `a model that another app opens with this one is kept`() {
-        val model = fixture("assets/models/ckpt.onnx")
+        val model = Fixtures.file("assets/models/ckpt.onnx")
         withoutModels()
         val file = File(phone.app.cacheDir, "shared.onnx").apply { writeBytes(model.readBytes()) }
         phone.open(intent = Intent(Intent.ACTION_VIEW, phone.uri(file)))
@@ -320,7 +338,7 @@ class ScreensTest {
         assumeModels()
         RuntimeEnvironment.setFontScale(1.6f)
         openOnnx(R.id.tab_photo)
-        phone.choose(fixture("photos").photo())
+        phone.choose(Fixtures.file("photos").photo())
         phone.picture("photo-large-text")
         phone.tap(R.id.tab_benchmark)
         phone.picture("benchmark-large-text")
