@@ -121,7 +121,7 @@ def _label(axes: "Axes", points: Sequence[tuple[str, float, float]]) -> None:
     span_y = (max(ys) - min(ys)) or 1
     groups: list[list[tuple[str, float, float]]] = []
     for point in sorted(points, key=lambda point: (-point[2], point[1])):
-        near = groups and abs(groups[-1][-1][1] - point[1]) < 0.2 * span_x
+        near = groups and abs(groups[-1][-1][1] - point[1]) < 0.1 * span_x
         if near and abs(groups[-1][0][2] - point[2]) < 0.06 * span_y:
             groups[-1].append(point)
         else:
