@@ -118,8 +118,8 @@ class Session(private val context: Context) {
     val model: ModelEntry.Ready? get() = (models as? Models.Loaded)?.selected as? ModelEntry.Ready
 
     /**
-     * Looks for models, and selects the one called [preferred], else the one that is selected, else the first that can be
-     * used; [then] is called when that is done.
+     * Looks for models, and selects the one called [preferred], else the one that is selected, else the first that can
+     * be used; [then] is called when that is done.
      */
     fun load(preferred: String? = null, then: () -> Unit = {}) = background({ store.list() }) { found ->
         val before = (models as? Models.Loaded)?.selected
