@@ -26,6 +26,7 @@ from pmsi_export.preprocess import load_image
 from pmsi_export.registry import container, format_of, load_file
 from pmsi_export.runner import Runner
 from pmsi_mobile.checkpoint import load_checkpoint
+from pmsi_mobile.data.transforms import eval_transform
 from tests.conftest import SHARED
 from tests.export.conftest import draw_picture, run_command
 
@@ -153,15 +154,19 @@ def write_judgements(folder: Path) -> None:
 
 
 def write_frames(folder: Path) -> None:
-    """Camera frames: the planes of a picture in YUV 4:2:0, and the RGB that they stand for."""
-    picture = draw_picture(3)
+    """Camera frames: the planes of a photo in YUV 4:2:0, the RGB that they stand for, and what a network takes of the
+    photo itself."""
+    picture = real_photos()[0] if real_photos() else draw_picture(3)
+    picture = picture.resize((640, 480), Image.Resampling.LANCZOS)
+    preprocessing = read_contract(V1 / "ckpt.onnx").preprocessing.for_network()
     frames = []
     for limited in (False, True):
         for rotation in (0, 90, 180, 270):
             y, cb, cr = planes(picture, limited)
             rgb = np.rot90(rgb_of(y, cb, cr, limited), -rotation // 90)
             name = f"{'limited' if limited else 'full'}-{rotation}"
-            for part, values in {"y": y, "cb": cb, "cr": cr, "rgb": rgb}.items():
+            pixels = eval_transform(picture.rotate(-rotation, expand=True), preprocessing).permute(1, 2, 0).numpy()
+            for part, values in {"y": y, "cb": cb, "cr": cr, "rgb": rgb, "input": pixels}.items():
                 (folder / f"{name}.{part}").write_bytes(np.ascontiguousarray(values).tobytes())
             frames.append(
                 {"name": name, "limited": limited, "rotation": rotation, "width": y.shape[1], "height": y.shape[0]}
@@ -171,11 +176,13 @@ def write_frames(folder: Path) -> None:
 
 def planes(picture: Image.Image, limited: bool) -> list[NDArray[np.uint8]]:
     """Y [H, W], Cb and Cr [H / 2, W / 2] (BT.601), of all of 0..255 or of a video's range."""
-    y, cb, cr = np.asarray(picture.convert("YCbCr")).transpose(2, 0, 1).astype(np.float64)
+    red, green, blue = np.asarray(picture, np.float64).transpose(2, 0, 1)
+    y = 0.299 * red + 0.587 * green + 0.114 * blue
+    cb, cr = 128 + (blue - y) / 1.772, 128 + (red - y) / 1.402
     halves = [c.reshape(c.shape[0] // 2, 2, c.shape[1] // 2, 2).mean(axis=(1, 3)) for c in (cb, cr)]
     if limited:
         y, halves = 16 + y * 219 / 255, [128 + (c - 128) * 224 / 255 for c in halves]
-    return [np.round(plane).astype(np.uint8) for plane in (y, *halves)]
+    return [np.clip(np.round(plane), 0, 255).astype(np.uint8) for plane in (y, *halves)]
 
 
 def rgb_of(y: NDArray[np.uint8], cb: NDArray[np.uint8], cr: NDArray[np.uint8], limited: bool) -> NDArray[np.uint8]:
@@ -195,18 +202,12 @@ def write_photos(folder: Path) -> Iterator[str]:
         (folder / name).write_bytes(encoded(picture, format, **options))
         return name
 
-    real = sorted((SHARED / "data" / "grocery" / "val").glob("*/*.jpg"))
-    real = real[:: max(1, len(real) // REAL_PHOTOS)][:REAL_PHOTOS]
-    pictures = [Image.open(path).convert("RGB") for path in real] or [draw_picture(number) for number in range(8)]
-    for number, path in enumerate(real):
+    pictures = real_photos()
+    for number, picture in enumerate(pictures):
         size, subsampling = SIZES[number % len(SIZES)], number // len(SIZES) % 2 * 2
-        photo = pictures[number].resize(size, Image.Resampling.LANCZOS)
-        name = f"real-{number}.jpg"
-        if size == pictures[number].size:
-            shutil.copy(path, folder / name)
-        else:
-            keep(name, photo, "JPEG", quality=92, subsampling=subsampling)
-        yield name
+        photo = picture.resize(size, Image.Resampling.LANCZOS)
+        yield keep(f"real-{number}.jpg", photo, "JPEG", quality=92, subsampling=subsampling)
+    pictures = pictures or [draw_picture(number) for number in range(8)]
 
     for number, size in enumerate(SIZES):
         drawn = draw_picture(number).resize(size, Image.Resampling.BICUBIC)
@@ -234,6 +235,12 @@ def write_photos(folder: Path) -> Iterator[str]:
     yield keep("12-megapixels.jpg", mosaic(pictures, 4000, 3000), "JPEG")
     yield keep("thinned-24-megapixels.jpg", mosaic(pictures, 6144, 4096), "JPEG")
     yield keep("thinned-20-megapixels.png", mosaic([draw_picture(number) for number in range(8)], 5000, 4096), "PNG")
+
+
+def real_photos() -> list[Image.Image]:
+    """Photos of groceries, where the checkout has them beside it."""
+    paths = sorted((SHARED / "data" / "grocery" / "val").glob("*/*.jpg"))
+    return [Image.open(path).convert("RGB") for path in paths[:: max(1, len(paths) // REAL_PHOTOS)][:REAL_PHOTOS]]
 
 
 def mosaic(pictures: Sequence[Image.Image], width: int, height: int) -> Image.Image:

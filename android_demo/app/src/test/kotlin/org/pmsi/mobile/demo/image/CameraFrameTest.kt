@@ -1,5 +1,7 @@
 package org.pmsi.mobile.demo.image
 
+import com.sun.management.ThreadMXBean
+import java.lang.management.ManagementFactory
 import java.nio.ByteBuffer
 import kotlin.math.abs
 import org.json.JSONArray
@@ -9,8 +11,12 @@ import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.pmsi.mobile.demo.Fixtures
+import org.pmsi.mobile.demo.contract.ContractReader
+import org.pmsi.mobile.demo.meanDifference
+import org.pmsi.mobile.demo.runtime.InputTensor
 
 class CameraFrameTest {
+    private val contract by lazy { ContractReader.read(Fixtures.file("models/ckpt.onnx")) }
     private val frames by lazy {
         JSONArray(Fixtures.file("frames/frames.json").readText()).run { List(length(), ::getJSONObject) }
     }
@@ -26,6 +32,41 @@ class CameraFrameTest {
                 }
             }
         }
+    }
+
+    @Test
+    fun `the network sees a frame as it sees the photo of the same scene`() {
+        val resizer = Resizer(contract)
+        val frame = CameraFrame()
+        val full = frames.filterNot { it.getBoolean("limited") }
+        val differences = full.map { expected ->
+            load(frame, expected, 2)
+            meanDifference(plane(expected, "input"), resizer.resize(frame))
+        }
+        println("frames differ from the photo by $differences grey levels on average")
+        assertTrue("$differences", differences.all { it <= 1 })
+    }
+
+    @Test
+    fun `frames of one size allocate nothing`() {
+        val threads = ManagementFactory.getThreadMXBean() as ThreadMXBean
+        val resizer = Resizer(contract)
+        val input = InputTensor(contract)
+        val frame = CameraFrame()
+        val planes = listOf("y", "cb", "cr").map { ByteBuffer.wrap(plane(frames.first(), it)) }
+
+        fun process() {
+            frame.place(640, 480, 90)
+            frame.copy(0, planes[0], 640, 1)
+            frame.copy(1, planes[1], 320, 1)
+            frame.copy(2, planes[2], 320, 1)
+            input.fill(resizer.resize(frame))
+        }
+        process()
+        val before = threads.currentThreadAllocatedBytes
+        repeat(20) { process() }
+        val bytes = threads.currentThreadAllocatedBytes - before
+        assertTrue("$bytes bytes", bytes < 1000)
     }
 
     @Test
