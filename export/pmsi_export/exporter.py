@@ -66,8 +66,10 @@ def export(job: Job) -> Exported:
         final = contract.model_copy(update={**measured, "content_sha256": digest})
         container(known).embed(staged, final.model_dump_json())
         _check_classes(staged, loaded.classes)
+        golden = folder / job.golden.name
+        write_golden(_golden_samples(loaded), final, golden)
+        put_in_place(golden, job.golden)
         placed = _put_in_place(staged, job.target, final)
-    write_golden(_golden_samples(loaded), final, job.golden)
     return Exported(placed, size_bytes(placed), final, seconds)
 
 

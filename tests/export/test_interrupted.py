@@ -78,7 +78,8 @@ def test_whenever_an_export_is_killed_no_half_file_has_a_final_name(checkpoint, 
         check_final_names(tmp_path)
     export(job)
     check_final_names(tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"ckpt.ptl", "ckpt.ptl.json", "ckpt.ptl.log"}
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"ckpt.golden.zip", "ckpt.ptl", "ckpt.ptl.json", "ckpt.ptl.log"}
 
 
 def test_a_converter_that_is_killed_takes_only_its_own_row(checkpoint, tmp_path):
@@ -99,7 +100,7 @@ def test_a_converter_that_is_killed_takes_only_its_own_row(checkpoint, tmp_path)
     assert torchscript["status"] == "exported"
     assert errors.splitlines()[-1].startswith("error: 1 of 2 files failed: ckpt.onnx (the converter was killed")
     check_final_names(tmp_path)
-    assert {path.suffix for path in tmp_path.iterdir()} == {".log", ".ptl", ".json", ".txt"}
+    assert {path.suffix for path in tmp_path.iterdir()} == {".log", ".ptl", ".json", ".txt", ".zip"}
 
 
 def test_an_interrupted_command_ends_its_converters_and_begins_no_other(checkpoint, tmp_path):

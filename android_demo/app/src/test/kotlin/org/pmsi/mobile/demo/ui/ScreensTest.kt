@@ -164,7 +164,8 @@ class ScreensTest {
         openOnnx(R.id.tab_benchmark)
         assertShows("ONNX Runtime", "Delegate", "Threads", "Runs")
         phone.picture("benchmark-none")
-        phone.session.options = phone.session.options.copy(threads = 1, runs = 50)
+        phone.activity.findViewById<Spinner>(R.id.threads).setSelection(0)
+        phone.settle()
         phone.tap(R.id.run)
         val result = (phone.session.benchmark as BenchmarkState.Done).result
         assertEquals(50, result.measurement!!.latenciesNs.size)
