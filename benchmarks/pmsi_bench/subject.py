@@ -1,7 +1,7 @@
 """What a benchmark compares: exported files, and a checkpoint run by PyTorch as a reference."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -103,7 +103,5 @@ def _references(name: str, checkpoint: Path) -> list[Subject]:
 
 
 def _with_threads(subject: Subject, count: int, all_counts: Sequence[int]) -> Subject:
-    from dataclasses import replace
-
     name = subject.name if len(all_counts) == 1 else f"{subject.name}, {count} thread{'s' if count > 1 else ''}"
     return replace(subject, name=name, job=replace(subject.job, threads=count))
