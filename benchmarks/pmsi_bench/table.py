@@ -2,6 +2,7 @@
 
 from pmsi_bench.results import BenchResult, FileResult
 from pmsi_bench.sustained import slow_down
+from pmsi_mobile.terminal import console_for
 
 STOPPED = {
     "interval": "every interval was narrow enough",
@@ -14,8 +15,6 @@ STOPPED = {
 def print_result(result: BenchResult) -> None:
     """The table, and below it what must be known to read it."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.measure import Measurement
     from rich.table import Table
 
     machine = result.machine
@@ -43,11 +42,7 @@ def print_result(result: BenchResult) -> None:
             file.parity,
             *accuracy,
         )
-    # As wide as the table: rich would cut figures off to fit them in a narrow terminal.
-    wide = Console(width=1000)
-    console = Console(
-        markup=False, highlight=False, soft_wrap=True, width=Measurement.get(wide, wide.options, table).maximum
-    )
+    console = console_for(table)
     console.print(table)
     for line in _remarks(result):
         console.print(line)

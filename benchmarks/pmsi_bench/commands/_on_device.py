@@ -41,8 +41,6 @@ def bench_on_device(
     Raises PmsiError for wrong use, and MeasurementError, after printing, where a file could not be measured, its
     outputs fail their gate or the phone was lost.
     """
-    from rich.console import Console
-
     from pmsi_bench.device.report import write_report
     from pmsi_bench.device.table import print_result
     from pmsi_bench.device.verdict import verdict
@@ -55,7 +53,7 @@ def bench_on_device(
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
     else:
-        print_result(result, Console(markup=False, highlight=False))
+        print_result(result)
         typer.echo(verdict(result))
         if reports:
             typer.echo(f"wrote {', '.join(map(str, reports))}")

@@ -1,14 +1,10 @@
 """A result of a phone as a table on the terminal."""
 
-from typing import TYPE_CHECKING
-
 from pmsi_bench.device.results import DeviceResult, DeviceRow
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from pmsi_mobile.terminal import console_for
 
 
-def print_result(result: DeviceResult, console: "Console") -> None:
+def print_result(result: DeviceResult) -> None:
     """The table, and below it what must be known to read it."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
@@ -30,6 +26,7 @@ def print_result(result: DeviceResult, console: "Console") -> None:
         table.add_column(column, justify="left" if text else "right", no_wrap=column != "on-device parity")
     for row in result.rows:
         table.add_row(row.name, row.precision, row.delegate, *_cells(row, result.baseline), row.parity.status)
+    console = console_for(table)
     console.print(table)
     for line in remarks(result):
         console.print(line)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmsi_export.job import Exported, Job
 from pmsi_export.worker import Failure
+from pmsi_mobile.terminal import console_for
 
 if TYPE_CHECKING:
     from pmsi_export.contract import Agreement
@@ -37,8 +38,6 @@ def row(job: Job, outcome: Exported | Failure) -> dict[str, Any]:
 def print_table(outcomes: Outcomes) -> None:
     """A row per file: the figures on photos where there are any, else on the golden samples."""
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
@@ -57,10 +56,7 @@ def print_table(outcomes: Outcomes) -> None:
             parity.status,
             *(_agreement_cells(measured) if measured else ["-"] * 6),
         )
-    # As wide as the table: rich would cut figures off to fit them in a narrow terminal.
-    wide = Console(width=1000)
-    width = Measurement.get(wide, wide.options, table).maximum
-    console = Console(markup=False, highlight=False, soft_wrap=True, width=width)
+    console = console_for(table)
     console.print(table)
     contracts = {job.target.name: outcome.contract for job, outcome in outcomes if not isinstance(outcome, Failure)}
     for job, outcome in outcomes:

@@ -23,6 +23,7 @@ import org.pmsi.mobile.demo.measure.BenchmarkResult
 import org.pmsi.mobile.demo.measure.Golden
 import org.pmsi.mobile.demo.measure.SelfCheck
 import org.pmsi.mobile.demo.measure.SelfCheckResult
+import org.pmsi.mobile.demo.runtime.Classifier
 import org.pmsi.mobile.demo.runtime.Delegate
 
 /** The models that the app has. */
@@ -217,13 +218,7 @@ class Session(private val context: Context) {
     fun pipeline(model: ModelEntry.Ready): Pipeline {
         pipeline?.let { if (opened === model) return it }
         release()
-        val classifier = model.runtime.open(
-            model.file,
-            model.contract,
-            model.runtime.delegates.first(),
-            threadsByDefault()
-        )
-        return Pipeline(classifier).also {
+        return Pipeline(classifier(model)).also {
             pipeline = it
             opened = model
         }
@@ -286,16 +281,13 @@ class Session(private val context: Context) {
         )
     }
 
+    private fun classifier(model: ModelEntry.Ready): Classifier =
+        model.runtime.open(model.file, model.contract, model.runtime.delegates.first(), threadsByDefault())
+
     private fun checked(model: ModelEntry.Ready): CheckState {
         val golden = store.goldenOf(model.contract) ?: return CheckState.NoGolden
         release()
-        val classifier = model.runtime.open(
-            model.file,
-            model.contract,
-            model.runtime.delegates.first(),
-            threadsByDefault()
-        )
-        return classifier.use { CheckState.Done(SelfCheck.run(it, golden, ::pixelsOf), thumbnails(golden)) }
+        return classifier(model).use { CheckState.Done(SelfCheck.run(it, golden, ::pixelsOf), thumbnails(golden)) }
     }
 
     private fun thumbnails(golden: Golden) = golden.samples.map {
