@@ -22,11 +22,24 @@ SIDE = 32
 SUFFIXES = {".onnx": "onnx", ".mlpackage": "coreml"}
 
 MISBEHAVING = """
+import __main__
+import mmap
 import os
+import random
 import time
+from itertools import count
+from math import pi, sin
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+
+# Eight bytes that all workers share: nanoseconds of a clock that only inferences move on.
+CLOCK = Path(__file__).with_name("clock").open("r+b")
+NOW = memoryview(mmap.mmap(CLOCK.fileno(), 8)).cast("Q")
+__main__.perf_counter_ns = lambda: NOW[0]
+
+OPENED = count()
 
 class SessionOptions:
     pass
@@ -35,7 +48,8 @@ class InferenceSession:
     def __init__(self, path, options, providers):
         os.write(1, b"chatter of the runtime, ")
         print("and of its Python")
-        self.path, self.calls = path, 0
+        self.name, self.calls = os.path.basename(path), 0
+        self.random = random.Random(f"{self.name} {next(OPENED)}")
 
     def get_inputs(self):
         return [SimpleNamespace(type="tensor(float)")]
@@ -43,15 +57,14 @@ class InferenceSession:
     def run(self, outputs, inputs):
         os.write(1, b"more chatter\\n")
         self.calls += 1
-        if os.path.basename(self.path).startswith("crash") and self.calls > 10:
+        if self.name.startswith("crash") and self.calls > 10:
             os.write(2, b"out of cheese\\n")
             os.abort()
-        if os.path.basename(self.path).startswith("hang"):
+        if self.name.startswith("hang"):
             time.sleep(1000)
-        # Two files of which one takes a tenth longer.
-        end = time.perf_counter() + {"steady": 0.004, "slowed": 0.0044}.get(os.path.basename(self.path)[:6], 0)
-        while time.perf_counter() < end:
-            pass
+        drift = 1 + 0.25 * sin(2 * pi * NOW[0] / 20e9)
+        noise = self.random.gauss(1, 0.02) * (3 if self.random.random() < 0.05 else 1)
+        NOW[0] += round((4.4e6 if self.name.startswith("slowed") else 4e6) * drift * noise)
         return [np.ones((1, 3), np.float32) / 3]
 """
 
@@ -111,9 +124,12 @@ def onnx_model(tmp_path: Path) -> Callable[[str], Path]:
 
 @pytest.fixture
 def misbehaving_runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers find this in place of ONNX Runtime: it talks on stdout, aborts for files named crash,
-    does not answer for those named hang, and takes 4 ms for those named steady, 4.4 ms for those named slowed."""
+    """Workers find this in place of ONNX Runtime. It talks on stdout, aborts for files named crash and does not answer
+    for those named hang. It also gives the workers their clock, by which an inference takes 4 ms, 4.4 ms for files
+    named slowed, with noise, one in twenty three times as long, and all together faster and slower in periods of 20 s.
+    """
     folder = tmp_path / "fake"
     folder.mkdir()
     (folder / "onnxruntime.py").write_text(MISBEHAVING)
+    (folder / "clock").write_bytes(bytes(8))
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
