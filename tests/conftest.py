@@ -1,6 +1,7 @@
 """Fixtures that several components share."""
 
 import os
+import signal
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -17,6 +18,8 @@ from pmsi_mobile.network import Network, build_network, mix
 SHARED = Path(__file__).parents[2] / "shared"
 
 torch.set_num_threads(1)
+# A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that: tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def small_config(**overrides: object) -> Config:
