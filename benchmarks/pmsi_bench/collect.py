@@ -11,7 +11,8 @@ _SUFFIXES = frozenset(known.suffix for known in FORMATS.values())
 
 
 def find_models(paths: Sequence[Path]) -> list[Path]:
-    """Model files and checkpoints in the order given, folders replaced by the models in them, by name.
+    """Model files and checkpoints in the order given, folders replaced by the models in them, of each checkpoint the
+    fp32 files first, whose names are the shortest.
 
     Files that failed their parity gate are left out of a folder, and checkpoints; named one by one they are taken. A
     file given twice is there twice. Raises PmsiError for a path that does not exist, is no model, or a folder without
@@ -35,7 +36,8 @@ def _models_of(path: Path) -> list[Path]:
     # A Core ML package is a folder too.
     if path.is_dir() and path.suffix not in _SUFFIXES:
         models = sorted(
-            child for child in path.iterdir() if child.suffix in _SUFFIXES and ".rejected" not in child.suffixes
+            (child for child in path.iterdir() if child.suffix in _SUFFIXES and ".rejected" not in child.suffixes),
+            key=lambda model: (model.stem, model.suffix),
         )
         if not models:
             raise PmsiError(

@@ -96,6 +96,13 @@ def _read_all(path: Path) -> None:
         read_contract(model)
 
 
+def test_of_a_folder_the_fp32_files_come_first(tmp_path: Path):
+    names = ("ckpt.onnx", "ckpt.tflite", "ckpt-fp16.onnx", "ckpt-int8.tflite")
+    for name in (*names, "ckpt-int8.rejected.onnx", "ckpt.golden.zip"):
+        (tmp_path / name).touch()
+    assert [model.name for model in find_models([tmp_path])] == list(names)
+
+
 def test_names_tell_files_apart():
     a, b, c = Path("x/model.onnx"), Path("y/model.onnx"), Path("y/model.tflite")
     assert short_names([a, b, c]) == ["x/model.onnx", "y/model.onnx", "model.tflite"]
