@@ -42,8 +42,11 @@ def wait_until(happened: Callable[[], object], process: subprocess.Popen[str]) -
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:
+    """Until the last of the group is gone: a large process takes a while to die, its lock is held until then."""
+    group = psutil.Process(process.pid).children(recursive=True)
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
+    psutil.wait_procs(group, timeout=60)
 
 
 def hidden(folder: Path) -> list[Path]:
