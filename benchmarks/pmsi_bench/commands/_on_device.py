@@ -68,11 +68,11 @@ def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "De
     from pmsi_bench.collect import find_models
     from pmsi_bench.device.adb import choose_phone
     from pmsi_bench.device.burst import Job
-    from pmsi_bench.device.folder import fixed_performance
+    from pmsi_bench.device.folder import fixed_performance, screen_kept_on
     from pmsi_bench.device.record import read_record
     from pmsi_bench.device.results import DeviceResult, device_rows
     from pmsi_bench.device.session import run_session
-    from pmsi_bench.device.thermal import wait_until_cool
+    from pmsi_bench.device.thermal import Cooling
     from pmsi_export.contract import read_contract
     from pmsi_export.golden import golden_of
     from pmsi_mobile.files import sha256
@@ -90,15 +90,17 @@ def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "De
         for delegate in delegates
     ]
     phone = choose_phone(serial)
-    record = read_record(phone, options.cores)
-    tool = _tool(options, record) if options.runner == "benchmark_model" else None
-    started, before = datetime.now(UTC), wait_until_cool(phone, _say)
-    with (
-        _runner(options, phone, record, tool) as runner,
-        fixed_performance(phone, _say) as fixed,
-        progress("measuring") as step,
-    ):
-        session = run_session(phone, runner, jobs, rounds=options.rounds, say=_say, progress=step)
+    with screen_kept_on(phone, _say):
+        record = read_record(phone, options.cores)
+        tool = _tool(options, record) if options.runner == "benchmark_model" else None
+        cooling = Cooling(phone, _say)
+        started, before = datetime.now(UTC), cooling.wait()
+        with (
+            _runner(options, phone, record, tool) as runner,
+            fixed_performance(phone, _say) as fixed,
+            progress("measuring") as step,
+        ):
+            session = run_session(phone, runner, jobs, rounds=options.rounds, cool=cooling.wait, progress=step)
     rows = device_rows(jobs, session.outcomes, options.rounds)
     return DeviceResult(
         command=command,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
-    from adbutils import AdbConnection, AdbDevice
+    from adbutils import AdbClient, AdbConnection, AdbDevice
 
 ANSWER_SECONDS = 30.0
 """For a command that does little, and for each chunk of a file."""
@@ -77,7 +77,7 @@ class Phone:
             status, size = struct.unpack("<4sI", connection.read_exact(8))
             if status != b"OKAY":
                 reason = connection.read_exact(size).decode(errors="replace")
-                raise TransferFailed(f"{self.serial} does not take {path}: {reason}{_remedy(reason)}")
+                raise TransferFailed(f"{self.serial} does not take {path}: {reason}{remedy(reason)}")
 
     def read(self, path: str) -> bytes:
         """The content of a file on the phone. Raises TransferFailed where it cannot be read."""
@@ -131,7 +131,7 @@ def choose_phone(serial: str | None) -> Phone:
 
     try:
         client = AdbClient()
-        states = {info.serial: info.state for info in client.list()}
+        states = _states(client)
     except (AdbError, OSError, SubprocessError) as error:
         reason = " ".join(str(error).split())
         raise PmsiError(
@@ -149,6 +149,17 @@ def choose_phone(serial: str | None) -> Phone:
         raise DeviceLost(f"{chosen} was disconnected just now: reconnect it and try again") from None
 
 
+def _states(client: "AdbClient") -> dict[str, str]:
+    """Serial number -> the first word of its state, for every device. Serial numbers of wireless debugging may have
+    spaces, which adbutils' own list takes for the end of the serial number."""
+    with client.make_connection(ANSWER_SECONDS) as connection:
+        connection.send_command("host:devices")
+        connection.check_okay()
+        lines = connection.read_string_block().splitlines()
+    listed = [line.partition("\t") for line in lines]
+    return {serial: state.split()[0] for serial, _, state in listed if state.strip()}
+
+
 def _choose(states: dict[str, str], serial: str | None) -> str:
     connected = ", ".join(f"{name} ({state})" for name, state in states.items())
     if serial:
@@ -162,7 +173,8 @@ def _choose(states: dict[str, str], serial: str | None) -> str:
     return next(iter(states))
 
 
-def _remedy(reason: str) -> str:
+def remedy(reason: str) -> str:
+    """What to do about a file that the phone does not take."""
     if "No space" in reason:
         return ": free some space on it"
     if "ermission" in reason:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from pmsi_bench.device.adb import DeviceLost, Phone
+from pmsi_bench.device.adb import DeviceLost, NoAnswer, Phone, TransferFailed, remedy
 from pmsi_bench.device.app_result import AppResult, parse_app_result
 from pmsi_bench.device.burst import Burst, Inspection, Job
+from pmsi_bench.device.folder import own_folder
 from pmsi_bench.device.parity import judge_golden
 from pmsi_export.contract import Parity
 from pmsi_export.parity import not_measured
@@ -26,18 +28,22 @@ _MODELS = f"{_FILES}/models/pmsi-bench-"
 _RESULT = "pmsi-bench.json"
 _RUNTIMES = {"tflite": "litert", "onnx": "onnxruntime", "executorch": "executorch"}
 _WARM_UP = 10
-_CRASH = re.compile(r"(?:[\w.]+(?:Error|Exception)\b|Fatal signal|Abort message).*")
+_CRASH = re.compile(r"Abort message.*|[\w.]+(?:Error|Exception)\b.*")
+_SIGNAL = re.compile(r"signal \d+ \(SIG.*")
 SECONDS = 300.0
 """As long as one benchmark of the app may take."""
-POLL_SECONDS = 0.5
-_FIRST_START_SECONDS = 30.0
+POLL_SECONDS = 2.0
+"""Seldom: looking disturbs what is timed."""
+_START_SECONDS = 120.0
+_FOLDER_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class AppRunner:
-    """The demo app on one phone."""
+    """The demo app on one phone. folder: of our own there."""
 
     phone: Phone
+    folder: str
     threads: int
     runs: int
 
@@ -46,10 +52,19 @@ class AppRunner:
             raise NotRunnable(job.model, f"the demo app has no runtime for {job.model.suffix}")
         path = f"{_FILES}/models/{_name(job)}"
         if self.phone.shell(f"ls {path}").code:
-            self.phone.push(job.model.read_bytes(), path)
+            self._bring(job.model, path)
             # The app takes those that belong to the model.
             for golden in job.model.parent.glob("*.golden.zip"):
-                self.phone.push(golden.read_bytes(), f"{_MODELS}{sha256(golden)[:16]}.golden.zip")
+                self._bring(golden, f"{_MODELS}{sha256(golden)[:16]}.golden.zip")
+
+    def _bring(self, file: Path, path: str) -> None:
+        """By way of our own folder: Android 11 fails a push into an app's, whose files adb may not give away."""
+        staged = f"{self.folder}/{path.rpartition('/')[2]}"
+        self.phone.push(file.read_bytes(), staged)
+        copied = self.phone.shell(f"cp {staged} {path} && rm {staged}")
+        if copied.code:
+            reason = copied.output.strip()
+            raise TransferFailed(f"{self.phone.serial} does not take {path}: {reason}{remedy(reason)}")
 
     def burst(self, job: Job) -> Burst:
         result = self._run(job, self.runs, _WARM_UP)
@@ -98,7 +113,14 @@ class AppRunner:
         ]
         self.phone.shell(f"am force-stop {PACKAGE}")
         self.phone.shell(f"rm -f {path}")
-        started = self.phone.shell(shlex.join(["am", "start", "-W", "-n", f"{PACKAGE}/.BenchmarkActivity", *extras]))
+        self.phone.shell("logcat -b crash -c")
+        command = shlex.join(["am", "start", "-W", "-n", f"{PACKAGE}/.BenchmarkActivity", *extras])
+        try:
+            started = self.phone.shell(command, _START_SECONDS)
+        except NoAnswer:
+            raise MeasurementError(
+                f"the app's benchmark did not come up within {_START_SECONDS:g} s: unlock the phone"
+            ) from None
         if started.code or "Error" in started.output:
             raise MeasurementError(f"the app's benchmark cannot be started: {started.output.strip().splitlines()[-1]}")
         self._wait_for(path)
@@ -113,14 +135,17 @@ class AppRunner:
             if time.monotonic() > limit:
                 raise MeasurementError(f"the app gave no result within {SECONDS:g} s: try fewer --runs")
             # It may end just after it has written the result.
-            if self.phone.shell(f"pidof {PACKAGE}").code and self.phone.shell(f"ls {path}").code:
+            if self.phone.shell(f"pidof {PACKAGE} || ls {path}").code:
                 raise MeasurementError(f"the app crashed: {self._crash()}")
             time.sleep(POLL_SECONDS)
 
     def _crash(self) -> str:
-        log = self.phone.shell("logcat -d -b crash -t 60").output
-        found = _CRASH.search(log[log.rfind(f"Process: {PACKAGE}") :]) if PACKAGE in log else None
-        return found[0] if found else "adb logcat -b crash may say why"
+        """Of an exception, or of native code: the message of what it aborted with, or else the signal."""
+        log = self.phone.shell("logcat -d -b crash -t 300").output
+        start = max(log.rfind(f"Process: {PACKAGE}"), log.rfind(f">>> {PACKAGE} <<<"))
+        own = log[start:] if start >= 0 else ""
+        found = _CRASH.search(own) or _SIGNAL.search(own)
+        return found[0] if found else "adb logcat -b crash may say why, or it was killed for want of memory"
 
 
 @contextmanager
@@ -131,26 +156,31 @@ def app_runner(phone: Phone, say: Callable[[str], None], *, threads: int, runs: 
     """
     if phone.shell(f"pm path {PACKAGE}").code:
         raise PmsiError(f"the demo app is not on {phone.serial}: build it (android_demo) and adb install it")
-    try:
-        _have_folders_made(phone)
-        yield AppRunner(phone, threads, runs)
-    finally:
+    with own_folder(phone, say) as folder:
         try:
-            phone.shell(f"am force-stop {PACKAGE}")
-            phone.shell(f"rm -f {_MODELS}* {_FILES}/results/{_RESULT}")
-        except DeviceLost:
-            say(f"{_MODELS}* may still be on {phone.serial}: the next run removes it")
+            _have_folders_made(phone)
+            yield AppRunner(phone, folder, threads, runs)
+        finally:
+            try:
+                phone.shell(f"am force-stop {PACKAGE}")
+                phone.shell(f"rm -f {_MODELS}* {_FILES}/results/{_RESULT}")
+            except DeviceLost:
+                say(f"{_MODELS}* may still be on {phone.serial}: the next run removes it")
 
 
 def _have_folders_made(phone: Phone) -> None:
     """Start the app once where it never ran: folders that adb makes in its place would not be the app's own."""
-    limit = time.monotonic() + _FIRST_START_SECONDS
-    if phone.shell(f"ls {_FILES}/models").code:
-        phone.shell(f"am start -W -n {PACKAGE}/.MainActivity")
-    while phone.shell(f"ls {_FILES}/models").code:
-        if time.monotonic() > limit:
-            raise MeasurementError(f"the demo app makes no folder {_FILES}/models: start it once by hand")
-        time.sleep(POLL_SECONDS)
+    models, denied = f"{_FILES}/models", "ermission denied"
+    seen = phone.shell(f"ls {models}")
+    if seen.code and denied not in seen.output:
+        phone.shell(f"am start -W -n {PACKAGE}/.MainActivity", _START_SECONDS)
+        limit = time.monotonic() + _FOLDER_SECONDS
+        while (seen := phone.shell(f"ls {models}")).code and time.monotonic() < limit:
+            time.sleep(POLL_SECONDS)
+    if denied in seen.output:
+        raise MeasurementError(f"{phone.serial} does not let adb into {models}: use --runner benchmark_model there")
+    if seen.code:
+        raise MeasurementError(f"the demo app makes no folder {models}: start it once by hand")
 
 
 def _delegate(job: Job) -> str:

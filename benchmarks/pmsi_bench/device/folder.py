@@ -7,6 +7,9 @@ from pmsi_bench.device.adb import DeviceLost, Phone
 from pmsi_mobile.errors import MeasurementError
 
 FOLDER = "/data/local/tmp/pmsi-bench"
+_STAY_ON = "stay_on_while_plugged_in"
+_ON_EVERY_CABLE = 7
+"""Mains, USB, wireless."""
 _FIXED = "cmd power set-fixed-performance-mode-enabled"
 
 
@@ -42,6 +45,25 @@ def fixed_performance(phone: Phone, say: Callable[[str], None]) -> Iterator[bool
                 phone.shell(f"{_FIXED} false")
             except DeviceLost:
                 say(f"{phone.serial} may still hold its clocks: adb shell {_FIXED} false, or restart it")
+
+
+@contextmanager
+def screen_kept_on(phone: Phone, say: Callable[[str], None]) -> Iterator[None]:
+    """The screen on while the phone hangs on its cable, for many slow down behind a dark one; as it was at the end.
+
+    Where the phone does not allow it, its record says so.
+    """
+    before = phone.shell(f"settings get global {_STAY_ON}").output.strip()
+    phone.shell(f"settings put global {_STAY_ON} {_ON_EVERY_CABLE}")
+    phone.shell("input keyevent KEYCODE_WAKEUP")
+    try:
+        yield
+    finally:
+        back = f"settings put global {_STAY_ON} {before if before.isdecimal() else 0}"
+        try:
+            phone.shell(back)
+        except DeviceLost:
+            say(f"{phone.serial} may keep its screen on: adb shell {back}")
 
 
 def end_programs(phone: Phone) -> None:

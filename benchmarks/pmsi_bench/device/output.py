@@ -22,6 +22,7 @@ _REPLACED = re.compile(
 )
 _APPLIED = re.compile(r"pplied (\S+) delegate, and the model graph will be (completely|partially)")
 _NOT_APPLIED = re.compile(r"Though (\S+) delegate is (?:explicitly )?applied, the model graph will not be")
+_GPU_API = re.compile(r"Initialized (\w+)-based API")
 _FOOTPRINT = re.compile(rf"emory footprint (?:delta .*)?\(MB\): init=({_NUMBER}) overall=({_NUMBER})")
 _PEAK = re.compile(rf"Overall peak memory footprint \(MB\) via periodic monitoring: ({_NUMBER})")
 _RSS = re.compile(rf"- VmRSS\s*: ({_NUMBER}) MB")
@@ -74,6 +75,8 @@ class ToolOutput(_Record):
     delegations: list[Delegation]
     delegated: dict[str, str]
     """Delegates that were asked for -> `completely`, `partially` or `not`: how far they execute the graph."""
+    gpu_api: str | None
+    """`OpenCL` or `OpenGL`, where the GPU delegate is used."""
     init_memory_mb: float | None
     """Growth of the footprint from the tool's start to the end of loading."""
     overall_memory_mb: float | None
@@ -100,7 +103,7 @@ def parse_output(text: str) -> ToolOutput:
     timings = {
         name.strip(): float(value) for found in _all(_TIMINGS, lines) for name, value in _TIMING.findall(found[1])
     }
-    footprint, peak, rss = (_first(pattern, lines) for pattern in (_FOOTPRINT, _PEAK, _RSS))
+    footprint, peak, rss, api = (_first(pattern, lines) for pattern in (_FOOTPRINT, _PEAK, _RSS, _GPU_API))
     return ToolOutput(
         warm_up=warm_up,
         runs=runs,
@@ -113,6 +116,7 @@ def parse_output(text: str) -> ToolOutput:
         ],
         delegated={found[1]: found[2] for found in _all(_APPLIED, lines)}
         | {found[1]: "not" for found in _all(_NOT_APPLIED, lines)},
+        gpu_api=api[1] if api else None,
         init_memory_mb=float(footprint[1]) if footprint else None,
         overall_memory_mb=float(footprint[2]) if footprint else None,
         peak_memory_mb=float(peak[1]) if peak else None,

@@ -9,6 +9,7 @@ from pmsi_bench.device.cores import Cluster, core_mask, read_clusters
 
 _PROPERTY = re.compile(r"^\[(.+?)\]: \[(.*)\]\r?$", re.MULTILINE)
 _LEVEL = re.compile(r"^\s*level: (\d+)", re.MULTILINE)
+_WAKEFULNESS = re.compile(r"^\s*mWakefulness=(\w+)", re.MULTILINE)
 _TENTHS = re.compile(r"^\s*temperature: (-?\d+)", re.MULTILINE)
 
 
@@ -30,6 +31,9 @@ class DeviceRecord(BaseModel):
     """Slowest first."""
     battery_percent: int | None
     battery_celsius: float | None
+    awake: bool | None
+    """Whether its screen was on; null where it does not say."""
+    battery_saver: bool
     affinity: str | None
     """Hexadecimal mask of the cores that the benchmark was kept on; null for no such limit."""
 
@@ -44,6 +48,7 @@ def read_record(phone: Phone, cores: str | None) -> DeviceRecord:
     properties = dict(_PROPERTY.findall(phone.shell("getprop").output))
     battery = phone.shell("dumpsys battery").output
     level, tenths = _LEVEL.search(battery), _TENTHS.search(battery)
+    wakefulness = _WAKEFULNESS.search(phone.shell("dumpsys power").output)
     clusters = read_clusters(phone)
     return DeviceRecord(
         serial=phone.serial,
@@ -57,6 +62,8 @@ def read_record(phone: Phone, cores: str | None) -> DeviceRecord:
         clusters=clusters,
         battery_percent=int(level[1]) if level else None,
         battery_celsius=int(tenths[1]) / 10 if tenths else None,
+        awake=wakefulness[1] == "Awake" if wakefulness else None,
+        battery_saver=phone.shell("settings get global low_power").output.strip() == "1",
         affinity=f"{core_mask(cores, clusters):x}" if cores else None,
     )
 

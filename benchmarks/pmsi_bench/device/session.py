@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pmsi_bench.device.adb import DeviceLost, Phone
 from pmsi_bench.device.burst import Burst, DeviceRunner, Inspection, Job
-from pmsi_bench.device.thermal import Thermal, read_thermal, wait_until_cool
+from pmsi_bench.device.thermal import Thermal, read_thermal
 from pmsi_bench.measure import rotated
 from pmsi_export.contract import Parity
 from pmsi_export.parity import not_measured
@@ -44,13 +44,13 @@ def run_session(
     jobs: Sequence[Job],
     *,
     rounds: int,
-    say: Callable[[str], None],
+    cool: Callable[[], object],
     progress: Callable[[int, int], None],
 ) -> Session:
     """Run every job `rounds` times, then compare its outputs and look inside.
 
     A job that fails is left out from there on; when the phone is lost, what was measured until then is kept.
-    progress: called with (steps done, steps).
+    cool: waits until the phone is cool. progress: called with (steps done, steps).
     """
     outcomes = [Outcome() for _ in jobs]
     steps, done = len(jobs) * (rounds + 2), 0
@@ -91,7 +91,7 @@ def run_session(
                 for outcome in outcomes:
                     outcome.throttled |= len(outcome.rounds) > number
                 if number + 1 < rounds:
-                    wait_until_cool(phone, say)
+                    cool()
         for index in range(len(jobs)):
             attempt(index, check)
         return Session(outcomes, read_thermal(phone), None)

@@ -63,7 +63,7 @@ def remarks(result: DeviceResult) -> list[str]:
         if row.parity.status != "passed" and row.parity.reason and row.parity.reason != row.reason:
             lines.append(f"{row.title}: on-device parity {row.parity.status}, {row.parity.reason}")
         if row.throttled:
-            lines.append(f"{row.title}: the phone throttled in one of the rounds, its figures are too long")
+            lines.append(f"{row.title}: the phone throttled in one of the rounds, its figures may be too long")
     if before.status is None:
         lines.append("this phone does not say how warm it is: throttling would not be seen")
     elif before.throttled:
@@ -72,6 +72,10 @@ def remarks(result: DeviceResult) -> list[str]:
         warmest = max(before.temperatures, key=lambda name: before.temperatures[name])
         later = f", after {after.temperatures.get(warmest, 0):.0f}" if after and warmest in after.temperatures else ""
         lines.append(f"warmest sensor {warmest}: before {before.temperatures[warmest]:.0f} °C{later}")
+    if result.device.awake is False:
+        lines.append("the screen was off: many phones slow down then, switch it on")
+    if result.device.battery_saver:
+        lines.append("the battery saver was on, which slows the phone down: switch it off")
     if not result.fixed_performance:
         lines.append("this phone cannot hold its clocks: expect wider intervals")
     return lines

@@ -21,6 +21,8 @@ from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.files import sha256
 
 _DELEGATES = {"cpu": "--use_xnnpack=true", "gpu": "--use_gpu=true", "nnapi": "--use_nnapi=true"}
+_NAMES = {"gpu": "GPU", "nnapi": "NNAPI"}
+"""What the program calls them."""
 _WARM_UP = ("--warmup_runs=5", "--warmup_min_secs=0.5")
 _NO_WARM_UP = ("--min_secs=0", "--warmup_runs=0", "--warmup_min_secs=0")
 _PROFILED_RUNS = 10
@@ -65,7 +67,7 @@ class ToolRunner:
             stdev_ms=_ms(runs.stdev_us),
             p95_ms=_ms(runs.percentiles.get(95)),
             latencies_ns=None,
-            note=_note(job, output),
+            note=_note(output),
             throttled=False,
         )
 
@@ -92,6 +94,8 @@ class ToolRunner:
                 f"--input_layer_value_files=image:{self.folder}/input.bin",
                 f"--output_filepath={result}",
             )
+            if any("input_layer" in flag for flag in output.unknown_flags):
+                raise MeasurementError("this benchmark_model takes no inputs: pass TensorFlow Lite's, not LiteRT's")
             if any("output_filepath" in flag for flag in output.unknown_flags):
                 raise _NoOutputs
             try:
@@ -117,8 +121,11 @@ class ToolRunner:
             "--enable_op_profiling=true",
             f"--profiling_output_csv_file={path}",
         )
-        operators = parse_profile(self.phone.read(path).decode(errors="replace"))
-        return Inspection(operators=operators, peak_memory_mb=output.peak_memory_mb)
+        try:
+            profile = self.phone.read(path).decode(errors="replace")
+        except TransferFailed:
+            profile = ""
+        return Inspection(operators=parse_profile(profile), peak_memory_mb=output.peak_memory_mb)
 
     def _run(self, job: Job, *flags: str) -> ToolOutput:
         program = f"{self.folder}/benchmark_model"
@@ -141,8 +148,8 @@ class ToolRunner:
         output = parse_output(answer.output)
         if answer.code:
             raise MeasurementError(_reason(answer.code, answer.output, output))
-        if job.delegate != "cpu" and _DELEGATES[job.delegate] in output.unknown_flags:
-            raise MeasurementError(f"this build of benchmark_model knows no {job.delegate}: take another")
+        if job.delegate != "cpu":
+            _check_delegate(job.delegate, output)
         return output
 
     def _on_phone(self, job: Job) -> str:
@@ -165,11 +172,21 @@ class _NoOutputs(Exception):
     """This build does not know the flag, or writes nothing."""
 
 
-def _note(job: Job, output: ToolOutput) -> str | None:
-    """How much of the graph the delegate takes, as far as the build says it."""
+def _check_delegate(delegate: str, output: ToolOutput) -> None:
+    """The program goes on where a delegate takes nothing: the figures would be the CPU's. Raises MeasurementError."""
+    name = _NAMES[delegate]
+    if _DELEGATES[delegate] in output.unknown_flags:
+        raise MeasurementError(f"this build of benchmark_model knows no {delegate}: take another")
+    took = any(name.lower() in taken.delegate.lower() for taken in output.delegations)
+    if output.delegated.get(name, "not") == "not" and not took:
+        raise MeasurementError(f"{name} executes nothing of the file on this phone, the CPU would do it all")
+
+
+def _note(output: ToolOutput) -> str | None:
+    """How much of the graph the delegates take, as far as the build says it."""
     parts = [f"{name} executes the graph {extent}" for name, extent in output.delegated.items() if extent != "not"]
-    parts += [f"{name} executes nothing, the CPU all" for name, extent in output.delegated.items() if extent == "not"]
-    parts += [f"{taken.nodes} of {taken.of} nodes" for taken in output.delegations if taken.of]
+    parts += [f"{taken.nodes} of {taken.of} nodes in {taken.delegate}" for taken in output.delegations if taken.of]
+    parts += [f"through {output.gpu_api}"] if output.gpu_api else []
     return ", ".join(parts) or None
 
 

@@ -60,4 +60,4 @@ def test_what_fell_back_and_what_throttled_is_said(adb, tmp_path: Path, models: 
     assert shown.code == 0, shown.err
     text = " ".join(shown.out.split())
     assert "ckpt.tflite, gpu: 2 operators ran on the CPU" in text
-    assert "ckpt.tflite, gpu: the phone throttled in one of the rounds, its figures are too long" in text
+    assert "ckpt.tflite, gpu: the phone throttled in one of the rounds, its figures may be too long" in text

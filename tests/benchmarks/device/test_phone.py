@@ -3,6 +3,7 @@
 import contextlib
 from contextlib import ExitStack
 from pathlib import Path
+from unittest import mock
 
 import pytest
 from adbutils import AdbClient
@@ -10,9 +11,9 @@ from adbutils import AdbClient
 from pmsi_bench.device import thermal
 from pmsi_bench.device.adb import DeviceLost, TransferFailed, choose_phone
 from pmsi_bench.device.cores import Cluster, core_mask
-from pmsi_bench.device.folder import FOLDER, fixed_performance, own_folder
+from pmsi_bench.device.folder import FOLDER, fixed_performance, own_folder, screen_kept_on
 from pmsi_bench.device.record import read_record
-from pmsi_bench.device.thermal import read_thermal, wait_until_cool
+from pmsi_bench.device.thermal import Cooling, read_thermal
 from pmsi_mobile.errors import PmsiError
 from tests.benchmarks.device.adbd.phone import Faults, Phone
 from tests.benchmarks.device.adbd.server import wait_until
@@ -128,27 +129,59 @@ def test_warm_phone_is_waited_for(adb, phone: Phone, monkeypatch: pytest.MonkeyP
     phone.status = [2, 1, 0]
     said: list[str] = []
     with plugged_in(adb, phone):
-        state = wait_until_cool(choose_phone(None), said.append)
-    assert [line[-16:] for line in said] == ["thermal status 2", "thermal status 1"]
+        state = Cooling(choose_phone(None), said.append).wait()
+    [line] = said
+    assert line.endswith("thermal status 2")
     assert state.status == 0
-    # The live readings, not the last event's.
+    # The live readings, not the last event's, and no volts or per cent.
     assert state.temperatures == {"CPU0": 31.5, "skin": 28.25}
 
 
 def test_phone_that_stays_warm_is_not_waited_for_without_end(adb, phone: Phone, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(thermal, "POLL_SECONDS", 0.05)
-    monkeypatch.setattr(thermal, "COOL_SECONDS", 0.2)
     phone.status = [3]
+    said: list[str] = []
     with plugged_in(adb, phone):
-        state = wait_until_cool(choose_phone(None), lambda _: None)
-    assert state.throttled
-    assert state.status == 3
+        cooling = Cooling(choose_phone(None), said.append, seconds=0.2)
+        states = [cooling.wait() for _ in range(3)]
+    assert [state.status for state in states] == [3, 3, 3]
+    # All waits share the time.
+    assert len(said) == 1
+
+
+def test_hot_processor_counts_though_the_skin_is_cool(adb, phone: Phone):
+    phone.cpu_status = 3
+    with plugged_in(adb, phone):
+        assert read_thermal(choose_phone(None)).status == 3
+
+
+def test_screen_is_on_meanwhile(adb, phone: Phone):
+    phone.settings["stay_on_while_plugged_in"] = "2"
+    with plugged_in(adb, phone):
+        chosen = choose_phone(None)
+        assert read_record(chosen, None).awake is False
+        with screen_kept_on(chosen, print):
+            assert read_record(chosen, None).awake
+            assert phone.settings["stay_on_while_plugged_in"] == "7"
+    assert phone.settings["stay_on_while_plugged_in"] == "2"
 
 
 def test_phone_without_a_thermal_service(adb, tmp_path: Path):
     with plugged_in(adb, Phone(tmp_path / "phone", sdk=28)):
         state = read_thermal(choose_phone(None))
     assert (state.status, state.temperatures, state.throttled) == (None, {}, False)
+
+
+def test_serial_numbers_may_have_spaces(monkeypatch: pytest.MonkeyPatch):
+    wireless = "adb-XXXX-YYYY (2)._adb-tls-connect._tcp"
+    connection = mock.MagicMock()
+    connection.__enter__().read_string_block.return_value = (
+        f"{wireless}\tunauthorized\nABC\tno permissions (user in plugdev group)\n"
+    )
+    monkeypatch.setattr(AdbClient, "make_connection", lambda client, timeout: connection)
+    for serial, words in ((wireless, "has not allowed this computer"), ("ABC", "may not be opened by this user")):
+        with pytest.raises(PmsiError, match=words):
+            choose_phone(serial)
 
 
 def test_folder_and_clocks_are_put_back_whatever_happens(adb, phone: Phone):

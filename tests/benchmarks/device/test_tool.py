@@ -27,7 +27,8 @@ def test_two_files_on_two_delegates(adb: dict[str, str], phone: Phone, models: P
     # The pretended GPU takes half of the time.
     assert on_gpu.figures.ratio.low < 0.51
     assert on_gpu.figures.ratio.high > 0.49
-    assert first.note == "XNNPACK executes the graph partially, 97 of 99 nodes"
+    assert first.note == "XNNPACK executes the graph partially, 97 of 99 nodes in TfLiteXNNPackDelegate"
+    assert on_gpu.note == "GPU executes the graph completely, 99 of 99 nodes in TfLiteGpuDelegateV2, through OpenCL"
     assert [op.kind for op in first.inspection.operators][:2] == ["TfLiteXNNPackDelegate", "MAX_POOL_2D"]
     assert first.inspection.peak_memory_mb == 38.5
     # fp32 on a GPU is held to what half precision can give.
@@ -82,15 +83,15 @@ def test_choice_claims_no_more_than_the_intervals(adb, phone: Phone, models: Pat
 
 
 def test_table_says_what_must_be_known(adb, phone: Phone, models: Path, tool: Path):
-    phone.fixed_performance_settable, phone.build = False, "old"
+    phone.fixed_performance_settable = False
     with plugged_in(adb, phone):
         shown = pmsi_bench(models / "ckpt.tflite", models / "ckpt.onnx", "--device", "adb",
-                           "--benchmark-model", tool, "--rounds", 1, "--delegate", "nnapi")  # fmt: skip
+                           "--benchmark-model", tool, "--rounds", 1, "--delegate", "gpu")  # fmt: skip
     assert shown.code == 0, shown.err
     for words in (
         "Pretended Pixel Test (Pretended PT1000, Android 14), benchmark_model, 1 thread",
-        "ckpt.onnx, nnapi: not runnable, benchmark_model runs .tflite only, --runner app runs .onnx too",
-        "ckpt.tflite, nnapi: NNAPI executes nothing, the CPU all",
+        "ckpt.onnx, gpu: not runnable, benchmark_model runs .tflite only, --runner app runs .onnx too",
+        "ckpt.tflite, gpu: GPU executes the graph completely",
         "warmest sensor CPU0: before 32 °C, after 32",
         "this phone cannot hold its clocks",
     ):

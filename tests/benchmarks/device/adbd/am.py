@@ -8,6 +8,25 @@ from tests.benchmarks.device.adbd.phone import STORAGE, Phone
 PACKAGE = "org.pmsi.mobile.demo"
 FILES = f"{STORAGE}/{PACKAGE}/files"
 _PID = "4242\n"
+_CRASHES = {
+    "crashes": (
+        f"E AndroidRuntime: Process: {PACKAGE}, PID: 4242\n"
+        "E AndroidRuntime: java.lang.OutOfMemoryError: Failed to allocate a 96 MB allocation\n"
+        f"E AndroidRuntime: \tat {PACKAGE}.BenchmarkActivity.onCreate(BenchmarkActivity.kt:41)\n"
+    ),
+    "aborts": (
+        "F libc    : Fatal signal 6 (SIGABRT), code -1 (SI_QUEUE) in tid 4250 (models), pid 4242 (.mobile.demo)\n"
+        f"F DEBUG   : pid: 4242, tid: 4250, name: models  >>> {PACKAGE} <<<\n"
+        "F DEBUG   : signal 6 (SIGABRT), code -1 (SI_QUEUE), fault addr --------\n"
+        "F DEBUG   : Abort message: 'clCreateBuffer: out of resources'\n"
+    ),
+    "breaks off": (
+        f"F DEBUG   : pid: 4242, tid: 4250, name: models  >>> {PACKAGE} <<<\n"
+        "F DEBUG   : signal 11 (SIGSEGV), code 1 (SEGV_MAPERR), fault addr 0x0000000000000010\n"
+    ),
+    "is killed": "",
+}
+"""What the log of crashes says of each way to end."""
 
 
 def am(phone: Phone, arguments: list[str]) -> tuple[int, str]:
@@ -15,15 +34,15 @@ def am(phone: Phone, arguments: list[str]) -> tuple[int, str]:
         phone.app.running = False
         return 0, ""
     if arguments == ["start", "-W", "-n", f"{PACKAGE}/.MainActivity"]:
-        phone.path(f"{FILES}/models").mkdir(parents=True)
+        phone.path(f"{FILES}/models").mkdir(parents=True, exist_ok=True)
         return 0, "Status: ok\n"
     assert arguments[:4] == ["start", "-W", "-n", f"{PACKAGE}/.BenchmarkActivity"]
     extras = {arguments[index + 1]: arguments[index + 2] for index in range(4, len(arguments), 3)}
     starting = f"Starting: Intent {{ cmp={PACKAGE}/.BenchmarkActivity (has extras) }}\n"
     if not phone.app.installed:
         return 1, f"{starting}Error type 3\nError: Activity class {{{PACKAGE}/.BenchmarkActivity}} does not exist.\n"
-    phone.app.running = phone.app.behaviour != "crashes"
-    if phone.app.behaviour not in ("crashes", "hangs"):
+    phone.app.running = phone.app.behaviour not in _CRASHES
+    if phone.app.behaviour not in (*_CRASHES, "hangs"):
         _write_result(phone, extras)
     return 0, f"{starting}Status: ok\nLaunchState: COLD\nTotalTime: 312\nComplete\n"
 
@@ -38,12 +57,10 @@ def pidof(phone: Phone, arguments: list[str]) -> tuple[int, str]:
 
 
 def logcat(phone: Phone, arguments: list[str]) -> tuple[int, str]:
-    return 0, (
-        "--------- beginning of crash\n"
-        f"E AndroidRuntime: Process: {PACKAGE}, PID: 4242\n"
-        "E AndroidRuntime: java.lang.OutOfMemoryError: Failed to allocate a 96 MB allocation\n"
-        f"E AndroidRuntime: \tat {PACKAGE}.BenchmarkActivity.onCreate(BenchmarkActivity.kt:41)\n"
-    )
+    if arguments == ["-b", "crash", "-c"]:
+        phone.app.old_crash = ""
+        return 0, ""
+    return 0, f"--------- beginning of crash\n{phone.app.old_crash}{_CRASHES.get(phone.app.behaviour, '')}"
 
 
 def _write_result(phone: Phone, extras: dict[str, str]) -> None:

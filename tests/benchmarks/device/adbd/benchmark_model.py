@@ -67,12 +67,17 @@ def run_tool(phone: Phone, arguments: list[str]) -> tuple[int, str]:
 def _delegation(phone: Phone, flags: dict[str, str]) -> list[str]:
     if "use_gpu" in flags:
         return [
+            "Initialized OpenCL-based API.",
             "Replacing 99 out of 99 node(s) with delegate (TfLiteGpuDelegateV2) node, yielding 1 partitions for "
             "subgraph 0.",
             "Explicitly applied GPU delegate, and the model graph will be completely executed by the delegate.",
         ]
     if "use_nnapi" in flags and phone.build == "old":
-        return ["Though NNAPI delegate is explicitly applied, the model graph will not be executed by the delegate."]
+        # What follows is the XNNPACK that it takes of its own accord.
+        return [
+            "Replacing 97 out of 99 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 2 partitions.",
+            "Though NNAPI delegate is explicitly applied, the model graph will not be executed by the delegate.",
+        ]
     return [
         "Replacing 97 out of 99 node(s) with delegate (TfLiteXNNPackDelegate) node, yielding 2 partitions for "
         "subgraph 0.",

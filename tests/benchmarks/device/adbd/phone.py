@@ -40,11 +40,14 @@ class Faults:
 
 @dataclass
 class App:
-    """The demo app. behaviour: what it does when its benchmark is started."""
+    """The demo app. behaviour: what it does when its benchmark is started. old_crash: what the log still has."""
 
     installed: bool = True
     behaviour: str = "works"
     running: bool = False
+    old_crash: str = (
+        "E AndroidRuntime: Process: org.pmsi.mobile.demo, PID: 7\nE AndroidRuntime: java.lang.Error: last week\n"
+    )
 
 
 @dataclass
@@ -52,7 +55,8 @@ class Phone:
     """folder: everything that the phone's paths mean lies in it.
 
     abi: of the CPU. abis: what it says it runs, that ABI by default. status: thermal, one for each time that it is
-    asked, the last one again and again.
+    asked, the last one again and again. cpu_status: of the CPU's sensor alone. sensors: whether there are any.
+    awake: whether the screen is on; wakes: whether a key wakes it. settings: of the space `global`.
     gpu: what the GPU delegate does: `half` arithmetic, `refused`, or a `constant` output. build: of
     benchmark_model, `litert`, `old`, or one that `writes nothing`.
     """
@@ -63,6 +67,11 @@ class Phone:
     abis: str | None = None
     sdk: int = 34
     status: list[int] = field(default_factory=lambda: [0])
+    cpu_status: int = 0
+    sensors: bool = True
+    awake: bool = False
+    wakes: bool = True
+    settings: dict[str, str] = field(default_factory=dict)
     gpu: str = "half"
     build: str = "litert"
     fixed_performance: bool = False
@@ -117,6 +126,9 @@ class Phone:
         writable = posixpath.normpath(path).startswith((f"{TEMPORARY}/", f"{STORAGE}/"))
         if self.faults.read_only or not writable:
             return "couldn't create file: Permission denied"
+        if path.startswith(STORAGE):
+            # As Android 11 answers: adb may write there, but not give the file to the shell's user.
+            return "fchown failed: Operation not permitted"
         return None
 
     def lack_of_space(self, path: str, size: int) -> str | None:

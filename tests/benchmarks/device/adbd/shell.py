@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.benchmarks.device.adbd import am
 from tests.benchmarks.device.adbd.benchmark_model import MACHINES, run_tool
-from tests.benchmarks.device.adbd.phone import Phone
+from tests.benchmarks.device.adbd.phone import STORAGE, Phone
 
 
 @dataclass(frozen=True)
@@ -22,14 +22,14 @@ class Result:
 
 
 def run_command(phone: Phone, command: str, *, one_stream: bool = False) -> Result:
-    """Run a line of programs joined by `;` and `&&`. one_stream: errors go where the output goes, in order."""
+    """Run a line of programs joined by `;`, `&&` and `||`. one_stream: errors go where the output goes, in order."""
     words = shlex.shlex(command, posix=True, punctuation_chars=";")
     words.whitespace_split = True
     output, errors, code = "", "", 0
     line: list[str] = []
     skip = False
     for word in [*words, ";"]:
-        if word not in (";", "&&"):
+        if word not in (";", "&&", "||"):
             line.append(word.replace("$?", str(code)))
             continue
         if line and not skip:
@@ -37,7 +37,7 @@ def run_command(phone: Phone, command: str, *, one_stream: bool = False) -> Resu
             code = result.code
             output += result.output + (result.errors if one_stream else "")
             errors += "" if one_stream else result.errors
-        skip, line = word == "&&" and code != 0, []
+        skip, line = (word == "&&" and code != 0) or (word == "||" and code == 0), []
     return Result(code, output, errors)
 
 
@@ -91,14 +91,21 @@ def _expanded(phone: Phone, patterns: list[str]) -> list[Path]:
 def _dumpsys(phone: Phone, arguments: list[str]) -> Result:
     if arguments == ["battery"]:
         return Result(0, "Current Battery Service state:\n  level: 83\n  scale: 100\n  temperature: 271\n")
+    if arguments == ["power"]:
+        return Result(0, f"Power Manager State:\n  mWakefulness={'Awake' if phone.awake else 'Asleep'}\n")
     if arguments == ["thermalservice"] and phone.sdk >= 29:
         status = phone.thermal_status()
+        cpu = max(status, phone.cpu_status)
+        if not phone.sensors:
+            return Result(0, "Thermal Status: 0\nCached temperatures:\nHAL Ready: false\n")
         return Result(
             0,
             f"IsStatusOverride: false\nThermal Status: {status}\nCached temperatures:\n"
             "\tTemperature{mValue=99.0, mType=0, mName=OLD, mStatus=0}\nHAL Ready: true\n"
             "Current temperatures from HAL:\n"
-            f"\tTemperature{{mValue={31.5 + 6 * status}, mType=0, mName=CPU0, mStatus={status}}}\n"
+            f"\tTemperature{{mValue={31.5 + 6 * status}, mType=0, mName=CPU0, mStatus={cpu}}}\n"
+            "\tTemperature{mValue=83.0, mType=8, mName=socd, mStatus=0}\n"
+            "\tTemperature{mValue=4384.0, mType=6, mName=vbat, mStatus=0}\n"
             f"\tTemperature{{mValue={28.25 + 4 * status}, mType=3, mName=skin, mStatus={status}}}\n"
             "Current cooling devices from HAL:\n\tCoolingDevice{mValue=0, mType=2, mName=cpu}\n"
             "Temperature static thresholds from HAL:\n",
@@ -120,6 +127,21 @@ def _taskset(phone: Phone, arguments: list[str]) -> Result:
     return _run(phone, command)
 
 
+def _settings(phone: Phone, arguments: list[str]) -> Result:
+    verb, space, key, *value = arguments
+    assert space == "global"
+    if verb == "get":
+        return Result(0, f"{phone.settings.get(key, 'null')}\n")
+    [phone.settings[key]] = value
+    return Result()
+
+
+def _input(phone: Phone, arguments: list[str]) -> Result:
+    assert arguments == ["keyevent", "KEYCODE_WAKEUP"]
+    phone.awake |= phone.wakes
+    return Result()
+
+
 def _mkdir(phone: Phone, arguments: list[str]) -> Result:
     path = arguments[-1]
     if phone.refusal(path):
@@ -137,6 +159,15 @@ def _rm(phone: Phone, arguments: list[str]) -> Result:
     return Result()
 
 
+def _cp(phone: Phone, arguments: list[str]) -> Result:
+    source, target = arguments
+    problem = phone.lack_of_space(target, phone.path(source).stat().st_size)
+    if problem:
+        return Result(1, "", f"cp: {target}: {problem.partition(': ')[2]}\n")
+    shutil.copyfile(phone.path(source), phone.path(target))
+    return Result()
+
+
 def _chmod(phone: Phone, arguments: list[str]) -> Result:
     mode, path = arguments
     phone.path(path).chmod(int(mode, 8))
@@ -145,6 +176,8 @@ def _chmod(phone: Phone, arguments: list[str]) -> Result:
 
 def _ls(phone: Phone, arguments: list[str]) -> Result:
     [path] = arguments
+    if path.startswith(STORAGE) and phone.app.behaviour == "is hidden":
+        return Result(1, "", f"ls: {path}: Permission denied\n")
     if phone.path(path).exists():
         return Result(0, f"{path}\n")
     return Result(1, "", f"ls: {path}: No such file or directory\n")
@@ -168,7 +201,10 @@ _PROGRAMS: dict[str, Callable[[Phone, list[str]], Result]] = {
     "dumpsys": _dumpsys,
     "cmd": _cmd,
     "taskset": _taskset,
+    "settings": _settings,
+    "input": _input,
     "mkdir": _mkdir,
+    "cp": _cp,
     "rm": _rm,
     "chmod": _chmod,
     "ls": _ls,
