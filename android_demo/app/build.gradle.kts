@@ -63,9 +63,15 @@ android {
     }
 }
 
+tasks.withType<Test>().configureEach {
+    systemProperty("pmsi.runtimes", runtimes.joinToString(","))
+    providers.systemProperty("pmsi.fixtures").orNull?.let { systemProperty("pmsi.fixtures", it) }
+}
+
 dependencies {
     runtimes.forEach { implementation(libraries.getValue(it)) }
 
+    testImplementation(libs.json)
     testImplementation(libs.junit)
     testImplementation(libs.robolectric)
 }

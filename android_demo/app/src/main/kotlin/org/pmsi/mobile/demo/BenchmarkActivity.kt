@@ -32,7 +32,8 @@ class BenchmarkActivity : Activity() {
         }
         setContentView(R.layout.benchmark_run)
         session = Session(applicationContext)
-        measure(intent)
+        // What was asked for is measured once.
+        if (savedInstanceState == null) measure(intent) else finish()
     }
 
     override fun onNewIntent(intent: Intent) {

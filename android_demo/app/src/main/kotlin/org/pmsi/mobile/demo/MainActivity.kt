@@ -49,7 +49,8 @@ class MainActivity : Activity() {
         findViewById<View>(R.id.model).setOnClickListener { chooseModel() }
         session = lastNonConfigurationInstance as Session? ?: newSession(savedInstanceState)
         session.onChange = ::render
-        if (savedInstanceState == null) take(intent)
+        val again = intent.flags and Intent.FLAG_ACTIVITY_LAUNCHED_FROM_HISTORY != 0
+        if (savedInstanceState == null && !again) take(intent)
         render()
     }
 
@@ -267,7 +268,7 @@ class MainActivity : Activity() {
     private fun choosePhoto() {
         val choose =
             if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.TIRAMISU) {
-                Intent(MediaStore.ACTION_PICK_IMAGES)
+                Intent(MediaStore.ACTION_PICK_IMAGES).setType("image/*")
             } else {
                 Intent(Intent.ACTION_OPEN_DOCUMENT).apply {
                     addCategory(Intent.CATEGORY_OPENABLE)

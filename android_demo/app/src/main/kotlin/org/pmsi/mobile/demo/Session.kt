@@ -157,8 +157,9 @@ class Session(private val context: Context) {
     }
 
     fun classify(uri: Uri) {
-        val model = model ?: return
+        // Also where the models are not read yet: it is classified as soon as they are.
         photoUri = uri
+        val model = model ?: return
         photo = PhotoState.Working
         onChange()
         background({ classified(model, uri) }) { outcome ->

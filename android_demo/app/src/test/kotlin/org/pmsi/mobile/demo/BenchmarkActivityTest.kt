@@ -56,6 +56,18 @@ class BenchmarkActivityTest {
     }
 
     @Test
+    fun `what was asked for is measured once, whatever becomes of the activity`() {
+        Phone.assumeModels()
+        val controller = start(request("ckpt.onnx", "once.json"))
+        result("once.json")
+        File(results, "once.json").delete()
+        val other = controller.recreate().get()
+        assertTrue(other.isFinishing)
+        shadowOf(Looper.getMainLooper()).idle()
+        assertEquals(emptyList<String>(), results.list()!!.toList())
+    }
+
+    @Test
     fun `a request is measured and written`() {
         Phone.assumeModels()
         val activity = start(request("ckpt.onnx", "one.json")).get()

@@ -7,6 +7,7 @@ import org.tensorflow.lite.Interpreter
 import org.tensorflow.lite.TensorFlowLite
 import org.tensorflow.lite.gpu.CompatibilityList
 import org.tensorflow.lite.gpu.GpuDelegate
+import org.tensorflow.lite.gpu.GpuDelegateFactory
 import org.tensorflow.lite.nnapi.NnApiDelegate
 
 /** LiteRT: .tflite files by the interpreter, on the CPU with XNNPACK. */
@@ -25,9 +26,9 @@ object LiteRtEngine : Engine {
     private fun accelerator(delegate: Delegate): org.tensorflow.lite.Delegate? = when (delegate) {
         Delegate.GPU ->
             CompatibilityList().use { devices ->
+                // The list ends before the GPUs of recent phones: of one that is not in it, nothing is known.
                 val known = devices.isDelegateSupportedOnThisDevice
-                if (!known) throw UnsupportedOperationException("LiteRT does not know this device's GPU")
-                GpuDelegate(devices.bestOptionsForThisDevice)
+                GpuDelegate(if (known) devices.bestOptionsForThisDevice else GpuDelegateFactory.Options())
             }
         Delegate.NNAPI -> {
             val present = Build.VERSION.SDK_INT >= Build.VERSION_CODES.O_MR1

@@ -9,7 +9,6 @@ import android.hardware.camera2.CameraCaptureSession
 import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraDevice
 import android.hardware.camera2.CameraManager
-import android.hardware.camera2.CaptureRequest
 import android.media.Image
 import android.media.ImageReader
 import android.os.Handler
@@ -85,13 +84,14 @@ class Camera(
     context: Context,
     private val lens: Lens,
     private val frames: Handler,
-    private val onFrame: (Image) -> Unit,
+    onFrame: (Image) -> Unit,
     private val onProblem: (CameraProblem) -> Unit
 ) {
     private val manager = context.getSystemService(CameraManager::class.java)
     private val thread = HandlerThread("camera").apply { start() }
     private val handler = Handler(thread.looper)
     private val reader = ImageReader.newInstance(lens.size.width, lens.size.height, ImageFormat.YUV_420_888, BUFFERS)
+    private val newest = Newest(frames, onFrame)
     private var preview: Surface? = null
     private var device: CameraDevice? = null
     private var closed = false
@@ -99,11 +99,11 @@ class Camera(
     /** Needs the permission. */
     @SuppressLint("MissingPermission")
     fun open(texture: SurfaceTexture) {
-        texture.setDefaultBufferSize(lens.size.width, lens.size.height)
-        reader.setOnImageAvailableListener({ it.acquireLatestImage()?.let(onFrame) }, frames)
+        // Emptied whatever the thread of frames does: a full reader would hold the preview up too.
+        reader.setOnImageAvailableListener({ if (!closed) it.acquireLatestImage()?.let(newest::offer) }, handler)
         handler.post {
-            val preview = Surface(texture).also { preview = it }
-            guarded { manager.openCamera(lens.id, opening(preview), handler) }
+            preview = Surface(texture)
+            guarded { manager.openCamera(lens.id, opening(texture), handler) }
         }
     }
 
@@ -118,10 +118,10 @@ class Camera(
         }
     }
 
-    private fun opening(preview: Surface) = object : CameraDevice.StateCallback() {
+    private fun opening(texture: SurfaceTexture) = object : CameraDevice.StateCallback() {
         override fun onOpened(camera: CameraDevice) {
             device = camera
-            if (closed) camera.close() else guarded { start(camera, preview) }
+            if (closed) camera.close() else guarded { start(camera, texture) }
         }
 
         override fun onDisconnected(camera: CameraDevice) = fail(camera, CameraProblem.IN_USE)
@@ -138,13 +138,10 @@ class Camera(
 
     // The successor of createCaptureSession(List, ...) is there from API 28 on.
     @Suppress("DEPRECATION")
-    private fun start(camera: CameraDevice, preview: Surface) {
+    private fun start(camera: CameraDevice, texture: SurfaceTexture) {
+        val surfaces = listOf(preview!!, reader.surface)
         val request =
-            camera.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW).apply {
-                addTarget(preview)
-                addTarget(reader.surface)
-                set(CaptureRequest.CONTROL_AF_MODE, CaptureRequest.CONTROL_AF_MODE_CONTINUOUS_PICTURE)
-            }
+            camera.createCaptureRequest(CameraDevice.TEMPLATE_PREVIEW).apply { surfaces.forEach(::addTarget) }
         val started =
             object : CameraCaptureSession.StateCallback() {
                 override fun onConfigured(session: CameraCaptureSession) {
@@ -153,7 +150,9 @@ class Camera(
 
                 override fun onConfigureFailed(session: CameraCaptureSession) = fail(camera, CameraProblem.BROKEN)
             }
-        camera.createCaptureSession(listOf(preview, reader.surface), started, handler)
+        // Not earlier: the view gives its texture its own size with every layout.
+        texture.setDefaultBufferSize(lens.size.width, lens.size.height)
+        camera.createCaptureSession(surfaces, started, handler)
     }
 
     private fun fail(camera: CameraDevice, problem: CameraProblem) {
@@ -177,13 +176,19 @@ class Camera(
         } catch (_: SecurityException) {
             onProblem(CameraProblem.DISABLED)
         } catch (_: IllegalStateException) {
-            // The camera was closed in between.
-            if (!closed) onProblem(CameraProblem.BROKEN)
+            failUnlessClosed()
+        } catch (_: IllegalArgumentException) {
+            failUnlessClosed()
         }
     }
 
+    /** The camera, or the texture, may have gone in between. */
+    private fun failUnlessClosed() {
+        if (!closed) onProblem(CameraProblem.BROKEN)
+    }
+
     private companion object {
-        /** One that is read, one that is written. */
-        const val BUFFERS = 2
+        /** One that is read, one that waits, one that comes, and one that is written. */
+        const val BUFFERS = 4
     }
 }

@@ -46,7 +46,7 @@ class ModelStore(private val folders: List<File>, private val imported: File) {
      * replaced. Throws [ModelProblem] when it cannot be copied or is no model for this app; nothing is left of it then.
      */
     fun add(name: String, open: () -> InputStream): File {
-        val target = File(imported, File(name).name)
+        val target = File(imported, ownName(File(name)))
         val part = File(File(imported, PART), target.name)
         try {
             part.parentFile?.mkdirs()
@@ -70,6 +70,10 @@ class ModelStore(private val folders: List<File>, private val imported: File) {
                 null
             }
         }
+
+    /** A phone calls a second download "ckpt.golden (1).zip". */
+    private fun ownName(file: File) =
+        if (file.extension == "zip") file.nameWithoutExtension.removeSuffix(".golden") + GOLDEN_SUFFIX else file.name
 
     private fun entry(file: File): ModelEntry = try {
         ready(file)

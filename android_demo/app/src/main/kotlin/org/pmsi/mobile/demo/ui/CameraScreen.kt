@@ -7,6 +7,7 @@ import android.content.pm.PackageManager
 import android.graphics.SurfaceTexture
 import android.hardware.camera2.CameraAccessException
 import android.hardware.camera2.CameraManager
+import android.hardware.display.DisplayManager
 import android.net.Uri
 import android.os.Handler
 import android.os.Looper
@@ -48,6 +49,20 @@ class CameraScreen(
     private var model: ModelEntry.Ready? = null
     private var waitsForAnswer = false
 
+    /** From one side to the other the phone is turned without a word to the activity. */
+    private val displays = activity.getSystemService(DisplayManager::class.java)
+    private var degrees = 0
+    private val turned =
+        object : DisplayManager.DisplayListener {
+            override fun onDisplayChanged(id: Int) {
+                if (displayDegrees() != degrees) again()
+            }
+
+            override fun onDisplayAdded(id: Int) = Unit
+
+            override fun onDisplayRemoved(id: Int) = Unit
+        }
+
     override fun render(model: ModelEntry.Ready) {
         if (this.model != null && this.model !== model) start(model)
     }
@@ -55,6 +70,8 @@ class CameraScreen(
     override fun start(model: ModelEntry.Ready) {
         stop()
         this.model = model
+        degrees = displayDegrees()
+        displays.registerDisplayListener(turned, main)
         message.hide()
         live.visibility = View.VISIBLE
         when {
@@ -65,6 +82,7 @@ class CameraScreen(
     }
 
     override fun stop() {
+        displays.unregisterDisplayListener(turned)
         preview.surfaceTextureListener = null
         camera?.close()
         camera = null
@@ -92,8 +110,10 @@ class CameraScreen(
                 override fun onSurfaceTextureAvailable(texture: SurfaceTexture, width: Int, height: Int) =
                     begin(model, lens, texture)
 
-                override fun onSurfaceTextureSizeChanged(texture: SurfaceTexture, width: Int, height: Int) =
+                override fun onSurfaceTextureSizeChanged(texture: SurfaceTexture, width: Int, height: Int) {
+                    texture.setDefaultBufferSize(lens.size.width, lens.size.height)
                     place(model, lens)
+                }
 
                 override fun onSurfaceTextureDestroyed(texture: SurfaceTexture) = true
 
@@ -114,7 +134,7 @@ class CameraScreen(
 
     /** What is done with the frames of [lens]. */
     internal fun frames(model: ModelEntry.Ready, lens: Lens) = Frames(
-        rotation = lens.rotation(displayDegrees()),
+        rotation = lens.rotation(degrees),
         pipeline = { session.pipeline(model) },
         onTop = { if (isLive(model)) show(it, model) },
         onTimes = { if (isLive(model)) times.text = words(it) },
@@ -134,7 +154,7 @@ class CameraScreen(
         activity.getString(R.string.camera_times, times.frameMs, times.networkMs, times.perSecond)
 
     private fun place(model: ModelEntry.Ready, lens: Lens) {
-        val place = Preview(preview.width, preview.height, lens, displayDegrees())
+        val place = Preview(preview.width, preview.height, lens, degrees)
         preview.setTransform(place.matrix)
         viewfinder.show(place.picture, model.contract.crop.toFloat() / model.contract.resize)
     }

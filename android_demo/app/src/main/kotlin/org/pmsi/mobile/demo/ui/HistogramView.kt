@@ -57,7 +57,7 @@ class HistogramView(context: Context, attributes: AttributeSet? = null) : View(c
             if (count > 0) canvas.drawRect(index * step + 1, top, (index + 1) * step - 1, floor, bar)
         }
         canvas.drawLine(0f, floor, width.toFloat(), floor, axis)
-        val at = (width * (median - low) / (high - low)).toFloat().coerceIn(mark.strokeWidth, width - mark.strokeWidth)
+        val at = within(mark.strokeWidth, (width * (median - low) / (high - low)).toFloat())
         canvas.drawLine(at, ceiling, at, floor, mark)
         label(
             canvas,
@@ -72,8 +72,11 @@ class HistogramView(context: Context, attributes: AttributeSet? = null) : View(c
     /** Centred on [x], as far as the view allows. */
     private fun label(canvas: Canvas, label: String, x: Float, baseline: Float) {
         val wide = text.measureText(label)
-        canvas.drawText(label, (x - wide / 2).coerceIn(0f, width - wide), baseline, text)
+        canvas.drawText(label, within(wide / 2, x) - wide / 2, baseline, text)
     }
+
+    /** [x], or the place nearest to it that has [half] on both sides; on the right alone where there is not so much. */
+    private fun within(half: Float, x: Float) = x.coerceIn(half, maxOf(half, width - half))
 
     private fun bin(value: Double) = ((value - low) / (high - low) * BINS).toInt().coerceIn(0, BINS - 1)
 

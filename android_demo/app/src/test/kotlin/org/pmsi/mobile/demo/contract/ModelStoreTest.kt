@@ -98,6 +98,7 @@ class ModelStoreTest {
         store.add("ckpt.golden.zip", golden::inputStream)
         val alone = ModelStore(listOf(pushed, imported), imported)
         assertNotNull(alone.goldenOf(store.find("ckpt.onnx").contract))
+        assertEquals("ckpt.golden (1).golden.zip", store.add("ckpt.golden (1).zip", golden::inputStream).name)
         assertThrows(ModelProblem::class.java) { store.add("b.golden.zip") { "damaged".byteInputStream() } }
     }
 }

@@ -12,13 +12,19 @@ import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraManager
 import android.hardware.camera2.params.StreamConfigurationMap
 import android.media.Image
+import android.os.Handler
+import android.os.HandlerThread
 import android.provider.Settings
 import android.util.Size
+import android.view.Display
+import android.view.Surface
 import android.view.TextureView
 import android.view.View
 import java.nio.ByteBuffer
 import java.time.Duration
+import java.util.concurrent.CountDownLatch
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertNotSame
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
@@ -26,6 +32,7 @@ import org.pmsi.mobile.demo.Fixtures
 import org.pmsi.mobile.demo.R
 import org.pmsi.mobile.demo.camera.CameraProblem
 import org.pmsi.mobile.demo.camera.Lens
+import org.pmsi.mobile.demo.camera.Newest
 import org.pmsi.mobile.demo.camera.Preview
 import org.pmsi.mobile.demo.ui.Phone.Companion.assumeModels
 import org.robolectric.RobolectricTestRunner
@@ -33,6 +40,8 @@ import org.robolectric.Shadows.shadowOf
 import org.robolectric.annotation.Config
 import org.robolectric.annotation.GraphicsMode
 import org.robolectric.shadows.ShadowCameraCharacteristics
+import org.robolectric.shadows.ShadowDisplay
+import org.robolectric.shadows.ShadowDisplayManager
 import org.robolectric.shadows.ShadowSystemClock
 import org.robolectric.shadows.StreamConfigurationMapBuilder
 
@@ -122,6 +131,36 @@ class CameraTest {
     }
 
     @Test
+    fun `a thread that is busy gets the newest frame and no other`() {
+        val thread = HandlerThread("frames").apply { start() }
+        val busy = CountDownLatch(1)
+        val handler = Handler(thread.looper).apply { post { busy.await() } }
+        val taken = mutableListOf<Image>()
+        val newest = Newest(handler, taken::add)
+        val photo = Bitmap.createBitmap(4, 4, Bitmap.Config.ARGB_8888)
+        val images = List(3) { Frame(photo) }
+        images.forEach(newest::offer)
+        busy.countDown()
+        thread.quitSafely()
+        thread.join()
+        assertEquals(listOf<Image>(images[2]), taken)
+        assertEquals(listOf(true, true, false), images.map { it.isClosed })
+    }
+
+    @Test
+    fun `the camera starts anew when the phone is turned from one side to the other`() {
+        withCamera()
+        open()
+        val preview = phone.activity.findViewById<TextureView>(R.id.preview)
+        val before = preview.surfaceTextureListener
+        ShadowDisplayManager.changeDisplay(Display.DEFAULT_DISPLAY, "+land")
+        shadowOf(ShadowDisplay.getDefaultDisplay()).setRotation(Surface.ROTATION_270)
+        ShadowDisplayManager.changeDisplay(Display.DEFAULT_DISPLAY, "+land")
+        phone.settle()
+        assertNotSame(before, preview.surfaceTextureListener)
+    }
+
+    @Test
     fun `a camera that another app uses is not the end`() {
         withCamera()
         open()
@@ -202,7 +241,12 @@ class CameraTest {
 
         override fun getPlanes() = planes
 
-        override fun close() = Unit
+        var isClosed = false
+            private set
+
+        override fun close() {
+            isClosed = true
+        }
 
         override fun getTransform() = 0
 

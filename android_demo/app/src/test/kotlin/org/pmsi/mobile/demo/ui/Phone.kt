@@ -46,7 +46,7 @@ class Phone {
     }
 
     /** Waits until all that was begun has ended. */
-    fun settle() {
+    fun settle(session: Session = this.session) {
         repeat(ROUNDS) {
             val idle = CountDownLatch(1)
             session.worker.post(idle::countDown)

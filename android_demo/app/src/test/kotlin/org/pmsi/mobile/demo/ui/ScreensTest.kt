@@ -1,7 +1,9 @@
 package org.pmsi.mobile.demo.ui
 
 import android.content.Intent
+import android.graphics.Bitmap
 import android.graphics.BitmapFactory
+import android.graphics.Canvas
 import android.net.Uri
 import android.provider.MediaStore
 import android.view.View
@@ -12,6 +14,8 @@ import android.widget.TextView
 import java.io.File
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
+import org.junit.Assert.assertNull
+import org.junit.Assert.assertSame
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
@@ -21,6 +25,7 @@ import org.pmsi.mobile.demo.Fixtures
 import org.pmsi.mobile.demo.PhotoProvider
 import org.pmsi.mobile.demo.PhotoState
 import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Session
 import org.pmsi.mobile.demo.ui.Phone.Companion.assumeModels
 import org.pmsi.mobile.demo.ui.Phone.Companion.push
 import org.pmsi.mobile.demo.ui.Phone.Companion.texts
@@ -284,6 +289,36 @@ class ScreensTest {
         assertShows("shared.onnx")
         phone.open()
         assertShows("shared.onnx")
+    }
+
+    @Test
+    fun `a file that was opened long ago is not opened again from the list of recent apps`() {
+        assumeModels()
+        val intent = Intent(Intent.ACTION_VIEW, Uri.parse("content://gone/model.onnx"))
+        phone.open(intent = intent.addFlags(Intent.FLAG_ACTIVITY_LAUNCHED_FROM_HISTORY))
+        assertNull(phone.session.rejected)
+    }
+
+    @Test
+    fun `a photo that comes before the models are read is classified after that`() {
+        assumeModels()
+        val session = Session(phone.app)
+        session.classify(phone.uri(Fixtures.file("photos/real-0.jpg")))
+        assertSame(PhotoState.None, session.photo)
+        session.load()
+        phone.settle(session)
+        assertTrue(session.photo is PhotoState.Classified)
+        session.close()
+    }
+
+    @Test
+    fun `the histogram can be narrower than its labels`() {
+        val histogram = HistogramView(phone.app)
+        histogram.show(doubleArrayOf(4.0, 4.2, 9.0))
+        for (width in listOf(1, 20, 600)) {
+            histogram.layout(0, 0, width, 200)
+            histogram.draw(Canvas(Bitmap.createBitmap(width, 200, Bitmap.Config.ARGB_8888)))
+        }
     }
 
     @Test
