@@ -80,6 +80,7 @@ class BenchmarkActivityTest {
         assertEquals(listOf("one.json"), results.list()!!.toList())
         val text = textOnceWritten(activity)
         assertTrue(text, "Median latency" in text)
+        Phone().picture("benchmark-adb", activity.window.decorView)
     }
 
     @Test
