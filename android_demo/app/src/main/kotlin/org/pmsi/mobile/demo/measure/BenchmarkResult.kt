@@ -2,6 +2,7 @@ package org.pmsi.mobile.demo.measure
 
 import java.io.File
 import java.io.IOException
+import kotlin.math.ceil
 import org.json.JSONArray
 import org.json.JSONObject
 import org.pmsi.mobile.demo.runtime.Delegate
@@ -28,10 +29,10 @@ data class Measurement(
     val thermalStatusAfter: Int?,
     val golden: List<FloatArray>?
 ) {
-    /** The latency that [share] (0..1) of the runs did not exceed, in milliseconds. */
+    /** The latency that at least [share] (0..1) of the runs did not exceed, in milliseconds. */
     fun percentileMs(share: Double): Double {
         val sorted = latenciesNs.sorted()
-        return sorted[((sorted.size - 1) * share).toInt()] / NANOSECONDS_PER_MS
+        return sorted[maxOf(ceil(sorted.size * share).toInt() - 1, 0)] / NANOSECONDS_PER_MS
     }
 
     private companion object {

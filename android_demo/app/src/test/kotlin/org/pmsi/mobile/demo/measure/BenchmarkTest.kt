@@ -41,7 +41,10 @@ class BenchmarkTest {
         val latencies = json.getJSONArray("latencies_ns").run { List(length(), ::getLong) }
         assertEquals(5, latencies.size)
         assertTrue(latencies.all { it > 0 })
-        assertEquals(latencies.max() / 1e6, result.measurement!!.percentileMs(1.0), 0.0)
+        // Of five runs four are not 90 per cent.
+        val shares = listOf(0.0, 0.5, 0.8, 0.9, 1.0)
+        val rising = latencies.sorted().map { it / 1e6 }
+        assertEquals(listOf(0, 2, 3, 4, 4).map(rising::get), shares.map(result.measurement!!::percentileMs))
         assertTrue(json.getDouble("load_ms") > 0)
         assertTrue(json.getDouble("first_inference_ms") > 0)
         val memory = json.getJSONObject("memory")
