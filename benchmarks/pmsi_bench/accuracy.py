@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pmsi_bench.client import Worker, WorkerFailed, open_worker
 from pmsi_bench.subject import CHECKPOINT, Subject
-from pmsi_mobile.data.splits import Photo, photos_for_evaluation
+from pmsi_mobile.data.splits import Photo, has_held_out, photos_for_evaluation
 from pmsi_mobile.errors import PmsiError
 
 CHUNK_BYTES = 64 << 20
@@ -32,8 +32,9 @@ class Accuracy(BaseModel):
 def evaluation_set(data: Path, subjects: Sequence[Subject]) -> tuple[Sequence[Photo], Sequence[str]]:
     """The test, or else the val split of `data`, labelled in the order of the subjects' classes; notes for the log.
 
-    A folder without splits is split as the given checkpoint's run did it, or else as pmsi-train does by default.
-    Raises PmsiError when the subjects do not have the same classes, and for a folder that cannot be used.
+    A folder without splits is split as the given checkpoint's run did it, or else as pmsi-train does by default; a note
+    says so where photos may have been trained on. Raises PmsiError when the subjects do not have the same classes, and
+    for a folder that cannot be used.
     """
     from pmsi_mobile.checkpoint import load_checkpoint
     from pmsi_mobile.config import load_config
@@ -44,23 +45,25 @@ def evaluation_set(data: Path, subjects: Sequence[Subject]) -> tuple[Sequence[Ph
             raise PmsiError(
                 f"{subject.name} has other classes than {subjects[0].name}: measure the accuracy of each by itself"
             )
-    reference = next((subject for subject in subjects if subject.format == CHECKPOINT), None)
-    config = load_checkpoint(reference.job.model).config if reference else load_config("mobile", {})
-    return photos_for_evaluation(
-        data,
-        classes,
-        "auto",
-        val_fraction=config.data.val_fraction,
-        test_fraction=config.data.test_fraction,
-        seed=config.seed,
+    checkpoints = dict.fromkeys(subject.job.model for subject in subjects if subject.format == CHECKPOINT)
+    configs = [load_checkpoint(path).config for path in checkpoints] or [load_config("mobile", {})]
+    splits = [(config.data.val_fraction, config.data.test_fraction, config.seed) for config in configs]
+    val_fraction, test_fraction, seed = splits[0]
+    photos, notes = photos_for_evaluation(
+        data, classes, "auto", val_fraction=val_fraction, test_fraction=test_fraction, seed=seed
     )
+    if not has_held_out(data) and (not checkpoints or len(set(splits)) > 1):
+        whose = f"as the run of {next(iter(checkpoints))} did it" if checkpoints else "as pmsi-train does by default"
+        notes = (*notes, f"{data} has no splits and was split {whose}: other runs may have trained on these photos")
+    return photos, notes
 
 
 def measure_accuracy(
     subjects: Sequence[Subject], photos: Sequence[Photo], progress: Callable[[int, int], None]
-) -> dict[str, Accuracy]:
-    """Accuracy by the name of the subject; without those whose process died. progress(done, total) counts photos."""
+) -> tuple[dict[str, Accuracy], dict[str, str]]:
+    """Accuracy by the name of the subject; and of those whose process died, why. progress(done, total): photos."""
     found: dict[str, list[int]] = {}
+    problems: dict[str, str] = {}
     done, total = 0, len(subjects) * len(photos)
     by_pixels = sorted(subjects, key=lambda subject: (subject.preprocessing.resize, subject.preprocessing.crop))
     for _, group in groupby(by_pixels, key=lambda subject: subject.preprocessing):
@@ -71,9 +74,9 @@ def measure_accuracy(
             done += classified
             progress(done, total)
 
-        found |= _classify(alike, photos, count)
+        found |= _classify(alike, photos, count, problems)
     labels = np.array([photo.label for photo in photos])
-    return {
+    measured = {
         subject.name: Accuracy(
             photos=len(photos),
             top1=float((np.array(found[subject.name]) == labels).mean()),
@@ -82,10 +85,11 @@ def measure_accuracy(
         for subject in subjects
         if subject.name in found
     }
+    return measured, problems
 
 
 def _classify(
-    subjects: Sequence[Subject], photos: Sequence[Photo], count: Callable[[int], None]
+    subjects: Sequence[Subject], photos: Sequence[Photo], count: Callable[[int], None], problems: dict[str, str]
 ) -> dict[str, list[int]]:
     """The class that each subject names for each photo; the photos are decoded once for all of them."""
     from pmsi_export.preprocess import load_images
@@ -95,7 +99,7 @@ def _classify(
     found: dict[str, list[int]] = {}
     with tempfile.TemporaryDirectory(prefix="pmsi-bench-") as folder, ExitStack() as processes:
         images = Path(folder) / "images.npy"
-        workers = {subject.name: _open(processes, subject) for subject in subjects}
+        workers = {subject.name: _open(processes, subject, problems) for subject in subjects}
         for start in range(0, len(photos), chunk):
             part = photos[start : start + chunk]
             np.save(images, load_images([photo.path for photo in part], preprocessing.for_network()))
@@ -103,17 +107,19 @@ def _classify(
                 if worker:
                     try:
                         found.setdefault(name, []).extend(worker.classify(images))
-                    except WorkerFailed:
+                    except WorkerFailed as failure:
                         workers[name] = None
                         found.pop(name, None)
+                        problems[name] = str(failure)
                 count(len(part))
     return found
 
 
-def _open(processes: ExitStack, subject: Subject) -> Worker | None:
+def _open(processes: ExitStack, subject: Subject, problems: dict[str, str]) -> Worker | None:
     try:
         return processes.enter_context(open_worker(subject.job))
-    except WorkerFailed:
+    except WorkerFailed as failure:
+        problems[subject.name] = str(failure)
         return None
 
 

@@ -47,6 +47,8 @@ def lead(first: Candidate, second: Candidate) -> str:
     if longer.low is None or longer.high is None:
         return f"Fewer than six rounds: no interval can be given for its lead over {second.name}."
     interval = f"95 % interval {longer.low:.2f} to {longer.high:.2f}"
+    if longer.high < 1:
+        return f"Round by round {second.name} is faster: {longer.median:.2f} times as long, {interval}."
     if longer.low > 1:
         return f"Next is {second.name}, which takes {longer.median:.2f} times as long ({interval})."
     return f"{second.name} cannot be told from it: {longer.median:.2f} times as long, {interval}."

@@ -120,6 +120,8 @@ def open_worker(job: Job) -> Iterator[Worker]:
 def _answer(process: subprocess.Popen[str], chatter: IO[bytes]) -> dict[str, Any]:
     assert process.stdout is not None
     watch = Timer(PATIENCE_SECONDS, process.kill)
+    # After Ctrl-C nothing waits for it.
+    watch.daemon = True
     watch.start()
     line = process.stdout.readline()
     patient = watch.is_alive()

@@ -94,23 +94,24 @@ def sustained_plot(result: BenchResult) -> str:
     """Median latency of every second under load without a pause, over the first second's, by minutes."""
     with _plot(4.2) as (axes, drawn):
         styles = ["-", "--", "-.", ":"]
+        lines, names = [], []
         for number, file in enumerate(file for file in result.files if file.sustained):
             first = file.sustained[0].median_ms
-            axes.plot(
+            lines += axes.plot(
                 [window.seconds / 60 for window in file.sustained],
                 [window.median_ms / first for window in file.sustained],
                 styles[number % len(styles)],
                 color=_INK if number // len(styles) % 2 else _ACCENT,
                 lw=1.6,
-                label=file.name,
             )
+            names.append(file.name)
         axes.set_xlabel("minutes without a pause", color=_INK)
         axes.set_ylabel("times the first second", color=_INK)
         axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[:].set_color(_INK)
         axes.grid(color=_INK, alpha=0.12)
-        axes.legend(frameon=False, labelcolor=_INK, loc="lower right")
+        axes.legend(lines, names, frameon=False, labelcolor=_INK, loc="lower right")
     return drawn[0]
 
 
@@ -140,7 +141,10 @@ def _plot(height: float) -> Iterator[tuple["Axes", list[str]]]:
 
     drawn: list[str] = []
     # `path`: no font has to be present where the page is read.
-    with matplotlib.rc_context({"svg.fonttype": "path", "svg.hashsalt": "pmsi-bench", "text.color": _INK}):
+    # `parse_math`: a `$` in the name of a file is a `$`.
+    with matplotlib.rc_context(
+        {"svg.fonttype": "path", "svg.hashsalt": "pmsi-bench", "text.color": _INK, "text.parse_math": False}
+    ):
         figure = Figure(figsize=(9, height), layout="constrained")
         axes = figure.subplots()
         yield axes, drawn

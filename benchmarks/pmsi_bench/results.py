@@ -75,6 +75,8 @@ class FileResult(_Record):
     """Null where no photos were given."""
     sustained: list[Window]
     """Empty unless it was asked for."""
+    problems: list[str] = []
+    """What failed after it had been timed."""
 
 
 class BenchResult(_Record):
@@ -119,8 +121,9 @@ def summarise(
     accuracy: Mapping[str, Accuracy],
     photos: Path | None,
     sustained: Mapping[str, list[Window]],
+    problems: Mapping[str, list[str]],
 ) -> BenchResult:
-    """Make the result of a measurement of `subjects`; work, accuracy and sustained by the subject's name.
+    """Make the result of a measurement of `subjects`; work, accuracy, sustained and problems by the subject's name.
 
     baseline: index of the subject that the ratios refer to; where that was not measured, the first that was.
     """
@@ -161,6 +164,7 @@ def summarise(
                 work=work.get(subject.name),
                 accuracy=accuracy.get(subject.name),
                 sustained=sustained.get(subject.name, []),
+                problems=problems.get(subject.name, []),
             )
             for subject, outcome in zip(subjects, measurement.outcomes, strict=True)
         ],

@@ -74,11 +74,11 @@ def ratio(medians: Sequence[float], baseline_medians: Sequence[float]) -> Ratio:
     )
 
 
-def shift(old: Sequence[float], new: Sequence[float]) -> Ratio:
+def shift(old: Sequence[float], new: Sequence[float], confidence: float = CONFIDENCE) -> Ratio:
     """How many times as large the new values are as the old, two samples that do not go together in pairs.
 
-    The median of all quotients (Hodges and Lehmann's estimate, on logarithms) with the distribution-free 95 % interval
-    that inverts the Mann-Whitney test; null below six values on a side.
+    The median of all quotients (Hodges and Lehmann's estimate, on logarithms) with the distribution-free interval that
+    inverts the Mann-Whitney test; null below six values on a side, and where so much confidence needs more of them.
     """
     from scipy.stats import norm
 
@@ -86,7 +86,8 @@ def shift(old: Sequence[float], new: Sequence[float]) -> Ratio:
     low = high = None
     if min(len(old), len(new)) >= 6:
         pairs, values = len(old) * len(new), len(old) + len(new)
-        spread = norm.ppf((1 + CONFIDENCE) / 2) * math.sqrt(pairs * (values + 1) / 12)
+        spread = norm.ppf((1 + confidence) / 2) * math.sqrt(pairs * (values + 1) / 12)
         left_out = math.floor(pairs / 2 - spread)
-        low, high = quotients[left_out], quotients[-1 - left_out]
+        if left_out >= 0:
+            low, high = quotients[left_out], quotients[-1 - left_out]
     return Ratio(median=statistics.median(quotients), low=low, high=high)

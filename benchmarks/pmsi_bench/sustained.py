@@ -21,12 +21,13 @@ class Window(BaseModel):
     inferences: int
 
 
-def sustain(job: Job, minutes: float, progress: Callable[[float], None]) -> list[Window]:
-    """Run a file for so many minutes without a pause; what it gave until then when its process dies.
+def sustain(job: Job, minutes: float, progress: Callable[[float], None]) -> tuple[list[Window], str | None]:
+    """Run a file for so many minutes without a pause; when its process dies, what it gave until then, and why it died.
 
     progress: called with the seconds since the start.
     """
     windows: list[Window] = []
+    problem = None
     try:
         with open_worker(job) as worker:
             pace = median(worker.run(3))
@@ -38,9 +39,9 @@ def sustain(job: Job, minutes: float, progress: Callable[[float], None]) -> list
                 windows.append(
                     Window(seconds=time.monotonic() - started, median_ms=pace / 1e6, inferences=len(latencies))
                 )
-    except WorkerFailed:
-        pass
-    return windows
+    except WorkerFailed as failure:
+        problem = str(failure)
+    return windows, problem
 
 
 def slow_down(windows: list[Window]) -> float | None:

@@ -32,13 +32,16 @@ def verdict(result: BenchResult) -> str:
     first, *others = ranked(passed)
     threads = "1 thread" if file.threads == 1 else f"{file.threads} threads"
     median = f"median {first.latency_ms:.2f} ms on this host with {threads}"
-    place = f"the fastest of the {1 + len(others)} files" if others else "the only file measured"
-    sentence = f"{file.name} ({file.runtime}, {file.precision}) is {place} that passed parity"
+    kind = "files" if len({other.path for other in result.files}) == len(result.files) else "rows"
+    place = f"has the smallest median of the {1 + len(others)} {kind}" if others else "is the only file measured"
+    sentence = f"{file.name} ({file.runtime}, {file.precision}) {place} that passed parity"
     if file.accuracy and all(candidate.top1 is not None for candidate in passed):
         loss = 100 * (max(candidate.top1 or 0 for candidate in passed) - file.accuracy.top1)
-        below = f"{loss:.1f} points below the best" if loss > 0.05 else "no file has more"
+        below = f"{max(loss, 0.1):.1f} points below the best" if loss > 0 else "no file has more"
         right = f"{file.accuracy.top1:.1%} right of {file.accuracy.photos} photos, {below}"
         sentence += f" and {'lose' if others else 'loses'} at most a point of accuracy: {median}; {right}."
     else:
-        sentence += f": {median}."
+        unknown = [candidate.name for candidate in passed if candidate.top1 is None]
+        why = f" Accuracy is not looked at, {unknown[0]} has none." if len(unknown) < len(passed) else ""
+        sentence += f": {median}.{why}"
     return f"{sentence} {lead(first, others[0])}" if others else sentence

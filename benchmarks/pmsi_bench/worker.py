@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
+from shutil import which
 from time import perf_counter_ns
 from typing import Any, TextIO
 
@@ -67,9 +68,10 @@ class Served:
 
 def serve(served: Served, side: int, answers: TextIO) -> None:
     """Open the file, then obey stdin. Raises PmsiError when it cannot be opened or run here."""
+    image = photo_like(side)
     idle = _start_peak()
     runner = served.open()
-    native = runner.prepare(photo_like(side))
+    native = runner.prepare(image)
     [first] = burst(runner, native, 1)
     memory = None if idle is None else max(_peak() - idle, 0)
     _say(answers, load_ms=served.load_ms, first_inference_ms=first / 1e6, memory_bytes=memory)
@@ -82,7 +84,7 @@ def serve(served: Served, side: int, answers: TextIO) -> None:
                 # Where a file's memory comes to lie counts for several per cent: every round draws anew.
                 del runner, native
                 runner = served.open()
-                native = runner.prepare(photo_like(side))
+                native = runner.prepare(image)
             burst(runner, native, WARM_UP)
             _say(answers, latencies_ns=burst(runner, native, int(rest[0])), load_ms=served.load_ms)
         elif verb == "classify":
@@ -132,6 +134,8 @@ def _exported(model: Path, threads: int) -> Callable[[], Runner]:
 
 def _pytorch(checkpoint: Path, threads: int, compiled: bool) -> Callable[[], Runner]:
     """How to make PyTorch run a checkpoint's folded graph."""
+    if compiled and not any(map(which, (os.environ.get("CXX", "g++"), "g++", "clang++"))):
+        raise NotRunnable(checkpoint, "torch.compile needs a C++ compiler, and none is installed")
     import torch
 
     from pmsi_export.fold import fold

@@ -121,6 +121,12 @@ def photos_for_evaluation(
     return photos, (*listing.notes, *skipped, *_absent(chosen, found, classes))
 
 
+def has_held_out(root: Path) -> bool:
+    """Whether a test or val split is on disk. Raises PmsiError for a folder that has no photos."""
+    splits = _list_photos(root).splits
+    return any(any(splits.get(name, {}).values()) for name in ("test", "val"))
+
+
 def save_data(data: DataSet, path: Path) -> None:
     """Record which photo is in which split, as JSON with paths relative to the root, atomically."""
     record = {

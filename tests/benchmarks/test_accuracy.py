@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 
 import pytest
 from PIL import Image
@@ -73,7 +74,9 @@ def test_pytorch_is_a_reference_that_the_others_agree_with(tmp_path: Path):
     )  # fmt: skip
     eager, compiled, exported = BenchResult.model_validate_json(done.stdout).files
     assert (eager.name, eager.parity, eager.status) == ("ckpt.pt, eager", "reference", "measured")
+    assert done.returncode == 0, done.stderr
     assert compiled.name == "ckpt.pt, compiled"
+    assert compiled.status == ("measured" if which("g++") else "not runnable"), compiled.reason
     assert (exported.accuracy.photos, exported.accuracy.agreement) == (6, 1.0)
     assert exported.accuracy.top1 == eager.accuracy.top1
     assert exported.figures.ratio.median == 1
@@ -90,10 +93,14 @@ def test_pytorch_is_a_reference_that_the_others_agree_with(tmp_path: Path):
         (("--baseline", "other.onnx"), "--baseline other.onnx is no row"),
         (("--report", "page.pdf"), "suffix that is not known"),
         (("--accuracy", "nowhere"), "nowhere"),
+        (("--report", "/dev/null/page.html"), "/dev/null/page.html cannot be written"),
+        (("--delegate", "gpu"), "--delegate is for phones: add --device adb"),
+        (("--threads", "2", "--sweep", "threads=1"), "--threads does not go with threads="),
     ],
 )
 def test_wrong_use_is_one_line(onnx_model: Callable[[str], Path], arguments: tuple[str, ...], reason: str):
-    done = pmsi_bench(onnx_model("tiny.onnx"), "--rounds", 1, *arguments)
+    # Nothing is measured before: that would take the time of a lifetime.
+    done = pmsi_bench(onnx_model("tiny.onnx"), "--rounds", 10**9, *arguments)
     assert done.returncode == 2
     assert reason in done.stderr
     assert done.stderr.count("\n") == 1

@@ -1,11 +1,14 @@
 """The command as a user runs it."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from pmsi_bench.collect import find_models, short_names
@@ -94,6 +97,31 @@ def _read_all(path: Path) -> None:
 
     for model in find_models([path]):
         read_contract(model)
+
+
+@pytest.mark.usefixtures("misbehaving_runtime")
+def test_ctrl_c_ends_the_command_and_its_processes(onnx_model: MakeModel):
+    code = "from pmsi_bench.commands.bench import main; main()"
+    command = subprocess.Popen(
+        [sys.executable, "-c", code, onnx_model("hang.onnx")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    parent = psutil.Process(command.pid)
+    while not (workers := parent.children()):
+        assert command.poll() is None, command.communicate()
+        time.sleep(0.01)
+    command.send_signal(signal.SIGINT)
+    _, errors = command.communicate(timeout=60)
+    assert (command.returncode, errors) == (130, "error: interrupted\n")
+    assert not any(worker.is_running() for worker in workers)
+
+
+def test_odd_names_of_files_do_no_harm_to_reports(onnx_model: MakeModel, tmp_path: Path):
+    model = onnx_model("a|$x_{$<b>`,.onnx")
+    page, table = tmp_path / "r.html", tmp_path / "r.md"
+    done = pmsi_bench(model, "--rounds", 1, "--sustained", 0.02, "--report", page, "--report", table)
+    assert done.returncode == 0, done.stderr
+    assert "a|$x_{$&lt;b&gt;`,.onnx" in page.read_text()
+    assert "a\\|$x_{$<b>`,.onnx" in table.read_text()
 
 
 def test_of_a_folder_the_fp32_files_come_first(tmp_path: Path):

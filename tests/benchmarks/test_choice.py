@@ -41,4 +41,5 @@ def test_a_lead_is_one_only_when_the_interval_shows_it():
     fast, slow = (Candidate(name, ms, [ms + 0.01 * i for i in range(8)], None) for name, ms in (("a", 10), ("b", 12)))
     assert lead(fast, slow).startswith("Next is b, which takes 1.20 times as long")
     assert "cannot be told from it" in lead(fast, fast)
+    assert lead(slow, fast).startswith("Round by round a is faster: 0.83 times as long")
     assert "no interval" in lead(fast, Candidate("c", 12, [12.0] * 3, None))

@@ -116,6 +116,34 @@ def test_another_baseline_and_processor_are_said():
     assert any("baselines are not the same file" in line for line in comparison.warnings)
 
 
+def test_other_versions_of_the_runtime_make_the_baseline_no_measure_of_the_machine():
+    new = result(2, 1.1)
+    machine = new.machine.model_copy(update={"versions": {"ai-edge-litert": "2"}})
+    old = result(1)
+    before = old.machine.model_copy(update={"versions": {"ai-edge-litert": "1"}})
+    comparison = compare(old.model_copy(update={"machine": before}), new.model_copy(update={"machine": machine}))
+    assert comparison.machine is None
+    assert {change.name: change.verdict for change in comparison.changes} == dict.fromkeys(FILES, "slower")
+
+
+def test_a_single_file_is_compared_by_its_latency():
+    old, new = (made.model_copy(update={"files": made.files[:1]}) for made in (result(1), result(2, base=1.2)))
+    assert verdicts(old, new) == {"base.tflite": "slower"}
+
+
+def test_a_file_that_fails_now_is_said():
+    new = result(2)
+    dead = new.files[1].model_copy(update={"figures": None, "status": "failed", "reason": "killed"})
+    comparison = compare(result(1), new.model_copy(update={"files": [new.files[0], dead]}))
+    assert comparison.failed == {"other.tflite": "killed"}
+    assert comparison.only_old == []
+
+
+def test_accuracies_on_other_photos_are_not_compared():
+    new = result(2).model_copy(update={"photos": "others"})
+    assert [change.accuracy for change in compare(result(1), new).changes] == [None]
+
+
 def test_shift_of_samples_that_do_not_pair():
     moved = shift([1.0, 1.01, 0.99, 1.0, 1.02, 0.98], [1.1, 1.11, 1.09, 1.1, 1.12, 1.08, 1.1])
     assert moved.median == pytest.approx(1.1, abs=0.01)

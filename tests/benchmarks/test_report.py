@@ -83,6 +83,7 @@ def bench(tmp_path: Path):
                 for name, top1 in (accuracy or {}).items()
             },
             photos=Path("birds") if accuracy else None,
+            problems={},
             sustained={rows[0].name: [Window(seconds=s, median_ms=10 + s, inferences=9) for s in range(1, 21)]},
         )
 
@@ -129,8 +130,8 @@ def test_sentence_names_the_fastest_file_that_passed_parity(bench):
     result = bench(wrong=(timing(1), "failed"), slow=(timing(30), "passed"), fast=(timing(20), "passed"))
     assert choice(result).name == "fast.onnx"
     assert verdict(result) == (
-        "fast.onnx (ONNX Runtime, fp32) is the fastest of the 2 files that passed parity: median 20.00 ms on this host "
-        "with 1 thread. Next is slow.onnx, which takes 1.50 times as long (95 % interval 1.50 to 1.50)."
+        "fast.onnx (ONNX Runtime, fp32) has the smallest median of the 2 files that passed parity: median 20.00 ms on "
+        "this host with 1 thread. Next is slow.onnx, which takes 1.50 times as long (95 % interval 1.50 to 1.50)."
     )
 
 

@@ -7,7 +7,7 @@ import typer
 
 
 def show_comparison(old: Path, new: Path, *, as_json: bool) -> None:
-    """Print what became slower or faster. Raises MeasurementError when something became slower."""
+    """Print what became slower or faster. Raises MeasurementError when something became slower, or failed."""
     import json
 
     from pmsi_bench.compare import compare
@@ -20,9 +20,13 @@ def show_comparison(old: Path, new: Path, *, as_json: bool) -> None:
     else:
         for change in comparison.changes:
             factor = change.factor
-            interval = "" if factor.low is None else f", 95 % interval {factor.low:.3f} .. {factor.high:.3f}"
+            interval = "" if factor.low is None else f", interval {factor.low:.3f} .. {factor.high:.3f}"
             points = "" if change.accuracy is None else f", top-1 {change.accuracy:+.1f} points"
             typer.echo(f"{change.name}: {change.verdict}, {factor.median:.3f} times as long{interval}{points}")
+        for name, reason in comparison.failed.items():
+            typer.echo(f"{name}: failed now, {reason}")
+        if len(comparison.changes) > 1:
+            typer.echo("note: the intervals hold together with 95 % confidence")
         if comparison.machine:
             typer.echo(f"note: the machine took {comparison.machine.median:.3f} times as long for the baseline itself")
         for names, which in ((comparison.only_old, old), (comparison.only_new, new)):
@@ -31,5 +35,7 @@ def show_comparison(old: Path, new: Path, *, as_json: bool) -> None:
         for warning in comparison.warnings:
             typer.echo(f"note: {warning}")
     slower = [change.name for change in comparison.changes if change.verdict == "slower"]
-    if slower:
-        raise MeasurementError(f"slower than before: {', '.join(slower)}")
+    problems = [f"slower than before: {', '.join(slower)}"] if slower else []
+    problems += [f"failed now: {', '.join(comparison.failed)}"] if comparison.failed else []
+    if problems:
+        raise MeasurementError("; ".join(problems))

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,19 +45,18 @@ def bench_on_device(
     from pmsi_bench.device.report import write_report
     from pmsi_bench.device.table import print_result
     from pmsi_bench.device.verdict import verdict
-    from pmsi_bench.page import check_reports
+    from pmsi_bench.page import check_reports, write_reports
 
     check_reports(reports)
     result = _measure(files, options, command)
-    for report in reports:
-        write_report(result, report)
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
     else:
         print_result(result)
         typer.echo(verdict(result))
-        if reports:
-            typer.echo(f"wrote {', '.join(map(str, reports))}")
+    write_reports(reports, partial(write_report, result))
+    if reports and not as_json:
+        typer.echo(f"wrote {', '.join(map(str, reports))}")
     _raise_problems(result)
     if not as_json and not reports:
         typer.echo(f"next: {command} --report phone.html")

@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pmsi_bench.results import BenchResult
     from pmsi_bench.subject import Subject
     from pmsi_bench.sustained import Window
+    from pmsi_mobile.data.splits import Photo
 
 
 @dataclass(frozen=True)
@@ -35,20 +37,20 @@ class HostOptions:
 def bench_on_host(files: Sequence[Path], options: HostOptions, *, as_json: bool, command: str) -> None:
     """Measure the files and print the result. Raises PmsiError for wrong use, MeasurementError where a file could not
     be measured."""
-    from pmsi_bench.page import check_reports
+    from pmsi_bench.page import check_reports, write_reports
     from pmsi_bench.report import write_report
     from pmsi_bench.table import print_result
     from pmsi_bench.verdict import choice, verdict
 
     check_reports(options.reports)
     result = _measure(files, options, command)
-    for report in options.reports:
-        write_report(result, report)
     if as_json:
         typer.echo(result.model_dump_json(indent=2))
     else:
         print_result(result)
         typer.echo(verdict(result))
+    write_reports(options.reports, partial(write_report, result))
+    if not as_json:
         best = choice(result)
         if options.reports:
             typer.echo(f"wrote {', '.join(map(str, options.reports))}")
@@ -73,6 +75,7 @@ def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "Benc
 
     rows = subjects(find_models(files), options.threads, options.sides)
     baseline = _index(options.baseline, rows)
+    photos = _photos(rows, options.photos) if options.photos else ()
     started, machine = datetime.now(UTC), machine_record()
     with progress("timing") as step:
         measurement = measure(
@@ -87,6 +90,7 @@ def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "Benc
     with progress("looking into the files"):
         work = describe(measured)
         peaks = {count: peak_macs_per_second(count) for count in options.threads}
+    problems: dict[str, list[str]] = {}
     return summarise(
         rows,
         measurement,
@@ -97,9 +101,10 @@ def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "Benc
         machine=machine,
         peaks=peaks,
         work=work,
-        accuracy=_accuracy(measured, options.photos) if options.photos and measured else {},
+        accuracy=_accuracy(measured, photos, problems) if photos else {},
         photos=options.photos,
-        sustained=_sustained(measured, options.minutes) if options.minutes else {},
+        sustained=_sustained(measured, options.minutes, problems) if options.minutes else {},
+        problems=problems,
     )
 
 
@@ -115,22 +120,32 @@ def _index(baseline: str | None, rows: Sequence["Subject"]) -> int:
     return (exact or found)[0]
 
 
-def _accuracy(rows: Sequence["Subject"], data: Path) -> "dict[str, Accuracy]":
-    from pmsi_bench.accuracy import evaluation_set, measure_accuracy
+def _photos(rows: Sequence["Subject"], data: Path) -> "Sequence[Photo]":
+    from pmsi_bench.accuracy import evaluation_set
+
+    photos, notes = evaluation_set(data, rows)
+    for note in notes:
+        typer.echo(f"note: {note}", err=True)
+    return photos
+
+
+def _accuracy(
+    rows: Sequence["Subject"], photos: "Sequence[Photo]", problems: dict[str, list[str]]
+) -> "dict[str, Accuracy]":
+    from pmsi_bench.accuracy import measure_accuracy
     from pmsi_mobile.progress import progress
 
     # A number of threads and a compiler change no answer.
     single = [row for row in rows if row.job.threads == rows[0].job.threads and not row.job.compiled]
-    photos, notes = evaluation_set(data, single)
-    for note in notes:
-        typer.echo(f"note: {note}", err=True)
     with progress("accuracy") as step:
-        found = measure_accuracy(single, photos, step)
+        found, failed = measure_accuracy(single, photos, step)
+    for name, problem in failed.items():
+        problems.setdefault(name, []).append(f"accuracy: {problem}")
     by_model = {row.job.model: found[row.name] for row in single if row.name in found}
     return {row.name: by_model[row.job.model] for row in rows if row.job.model in by_model and not row.job.compiled}
 
 
-def _sustained(rows: Sequence["Subject"], minutes: float) -> "dict[str, list[Window]]":
+def _sustained(rows: Sequence["Subject"], minutes: float, problems: dict[str, list[str]]) -> "dict[str, list[Window]]":
     from pmsi_bench.sustained import sustain
     from pmsi_mobile.progress import progress
 
@@ -139,18 +154,23 @@ def _sustained(rows: Sequence["Subject"], minutes: float) -> "dict[str, list[Win
     with progress("sustained load") as step:
         for number, row in enumerate(rows):
             before = round(60 * minutes * number)
-            found[row.name] = sustain(
+            found[row.name], problem = sustain(
                 row.job,
                 minutes,
                 lambda elapsed, before=before: step(before + round(elapsed), total),  # type: ignore[misc]
             )
+            if problem:
+                problems.setdefault(row.name, []).append(f"sustained load: {problem}")
     return found
 
 
 def _raise_problems(result: "BenchResult") -> None:
     count = len(result.files)
     failed = [f"{file.name} ({file.reason})" for file in result.files if file.status == "failed"]
+    later = [f"{file.name} ({problem})" for file in result.files for problem in file.problems]
     if failed:
-        raise MeasurementError(f"{len(failed)} of {count} files could not be measured: {'; '.join(failed)}")
+        raise MeasurementError(f"{len(failed)} of {count} files could not be measured: {'; '.join([*failed, *later])}")
+    if later:
+        raise MeasurementError(f"timed, but not measured to the end: {'; '.join(later)}")
     if not result.baseline:
         raise MeasurementError(f"none of the {count} files can be run on this system: {result.files[0].reason}")

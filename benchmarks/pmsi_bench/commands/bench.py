@@ -48,7 +48,9 @@ def bench(
     ] = None,
     sustained: Annotated[
         float | None,
-        typer.Option(metavar="MINUTES", help="Then run each file so long without a pause: does the machine slow down?"),
+        typer.Option(
+            metavar="MINUTES", min=0.01, help="Then run each file so long without a pause: does the machine slow down?"
+        ),
     ] = None,
     sweep: Annotated[
         str | None,
@@ -88,12 +90,24 @@ def bench(
 
     from pmsi_bench.sweep import split_sweep
 
+    phone_only = {
+        "--runner app": runner is not Runner.benchmark_model,
+        "--delegate": delegate != "cpu",
+        "--cores": cores,
+        "--benchmark-model": benchmark_model,
+    }
+    if not device and (unwanted := [name for name, given in phone_only.items() if given]):
+        raise PmsiError(f"{unwanted[0]} is for phones: add --device adb")
     if comparison:
+        if files or reports:
+            raise PmsiError("--compare reads two results and nothing else: leave out the files and --report")
         from pmsi_bench.commands._compare import show_comparison
 
         show_comparison(*comparison, as_json=as_json)
         return
     paths, swept = split_sweep(files or [], sweep)
+    if swept.threads and threads != 1:
+        raise PmsiError("--threads does not go with threads= in --sweep: leave one of them out")
     if not paths:
         raise PmsiError("no model file given: pass files of pmsi-export, or folders of them")
     command = shlex.join(["pmsi-bench", *sys.argv[1:]])

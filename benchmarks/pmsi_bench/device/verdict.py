@@ -25,10 +25,10 @@ def verdict(result: DeviceResult) -> str:
     if row is None or row.figures is None:
         return "No file that was measured on this phone has passed the parity gate there."
     first, *others = ranked(candidates(result))
-    place = f"the fastest of the {1 + len(others)}" if others else "the only one"
+    place = f"has the smallest {row.figures.typical_is} of the {1 + len(others)}" if others else "is the only one"
     threads = "1 thread" if result.threads == 1 else f"{result.threads} threads"
     sentence = (
-        f"{row.title} is {place} that passed parity on the phone: {row.figures.typical_is} {first.latency_ms:.2f} ms "
+        f"{row.title} {place} that passed parity on the phone: {row.figures.typical_is} {first.latency_ms:.2f} ms "
         f"on {result.device.name} with {threads}{', throttled' if row.throttled else ''}."
     )
     return f"{sentence} {lead(first, others[0])}" if others else sentence
