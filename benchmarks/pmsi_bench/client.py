@@ -105,16 +105,34 @@ def open_worker(job: Job) -> Iterator[Worker]:
     if job.compiled:
         command.append("--compiled")
     with tempfile.TemporaryFile() as chatter:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=chatter, env=environment, encoding="utf-8"
-        )
+        process = None
         try:
+            with _interrupted_later():
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=chatter,
+                    env=environment,
+                    encoding="utf-8",
+                )
             ready = _answer(process, chatter)
             yield Worker(process, chatter, ready["load_ms"], ready["first_inference_ms"], ready["memory_bytes"])
         finally:
-            # It has nothing to save, and a runtime may hang on its way out.
-            process.kill()
-            process.communicate()
+            if process:
+                # It has nothing to save, and a runtime may hang on its way out.
+                process.kill()
+                process.communicate()
+
+
+@contextmanager
+def _interrupted_later() -> Iterator[None]:
+    """Ctrl-C waits until the block is over: in the midst of it a process would be left that nobody knows."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _answer(process: subprocess.Popen[str], chatter: IO[bytes]) -> dict[str, Any]:
