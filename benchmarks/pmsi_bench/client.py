@@ -128,11 +128,19 @@ def open_worker(job: Job) -> Iterator[Worker]:
 @contextmanager
 def _interrupted_later() -> Iterator[None]:
     """Ctrl-C waits until the block is over: in the midst of it a process would be left that nobody knows."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came = False
+
+    def note(*_: object) -> None:
+        nonlocal came
+        came = True
+
+    before = signal.signal(signal.SIGINT, note)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _answer(process: subprocess.Popen[str], chatter: IO[bytes]) -> dict[str, Any]:

@@ -99,14 +99,19 @@ def _read_all(path: Path) -> None:
         read_contract(model)
 
 
+def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Those that are alive; others come and go."""
+    found = psutil.Process(process.pid).children()
+    return [child for child in found if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+
+
 @pytest.mark.usefixtures("misbehaving_runtime")
 def test_ctrl_c_ends_the_command_and_its_processes(onnx_model: MakeModel):
     code = "from pmsi_bench.commands.bench import main; main()"
     command = subprocess.Popen(
         [sys.executable, "-c", code, onnx_model("hang.onnx")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    parent = psutil.Process(command.pid)
-    while not (workers := parent.children()):
+    while not (workers := [child for child in children(command) if "pmsi_bench.worker" in child.cmdline()]):
         assert command.poll() is None, command.communicate()
         time.sleep(0.01)
     command.send_signal(signal.SIGINT)
