@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -99,10 +100,14 @@ def _read_all(path: Path) -> None:
         read_contract(model)
 
 
-def children(process: subprocess.Popen[str]) -> list[psutil.Process]:
-    """Those that are alive; others come and go."""
-    found = psutil.Process(process.pid).children()
-    return [child for child in found if child.is_running() and child.status() != psutil.STATUS_ZOMBIE]
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(process.pid).children():
+        # Others come and go.
+        with suppress(psutil.Error):
+            if "pmsi_bench.worker" in child.cmdline():
+                found.append(child)
+    return found
 
 
 @pytest.mark.usefixtures("misbehaving_runtime")
@@ -111,7 +116,7 @@ def test_ctrl_c_ends_the_command_and_its_processes(onnx_model: MakeModel):
     command = subprocess.Popen(
         [sys.executable, "-c", code, onnx_model("hang.onnx")], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    while not (workers := [child for child in children(command) if "pmsi_bench.worker" in child.cmdline()]):
+    while not (workers := workers_of(command)):
         assert command.poll() is None, command.communicate()
         time.sleep(0.01)
     command.send_signal(signal.SIGINT)
