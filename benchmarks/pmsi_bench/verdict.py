@@ -32,7 +32,9 @@ def verdict(result: BenchResult) -> str:
     first, *others = ranked(passed)
     threads = "1 thread" if file.threads == 1 else f"{file.threads} threads"
     median = f"median {first.latency_ms:.2f} ms on this host with {threads}"
-    kind = "files" if len({other.path for other in result.files}) == len(result.files) else "rows"
+    names = {candidate.name for candidate in passed}
+    # A file on several numbers of threads is several rows.
+    kind = "files" if len({row.path for row in result.files if row.name in names}) == len(names) else "rows"
     place = f"has the smallest median of the {1 + len(others)} {kind}" if others else "is the only file measured"
     sentence = f"{file.name} ({file.runtime}, {file.precision}) {place} that passed parity"
     if file.accuracy and all(candidate.top1 is not None for candidate in passed):

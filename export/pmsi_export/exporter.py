@@ -38,7 +38,7 @@ from pmsi_export.variant import load_variant
 from pmsi_mobile.checkpoint import Checkpoint
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.resizes import RESIZES
-from pmsi_mobile.errors import MeasurementError
+from pmsi_mobile.errors import MeasurementError, PmsiError
 from pmsi_mobile.files import sha256, size_bytes
 from pmsi_mobile.provenance import versions
 
@@ -53,6 +53,7 @@ def export(job: Job) -> Exported:
     known, module = job.known, format_module(job.known)
     require(known, known.convert_needs)
     loaded = load_variant(job.checkpoint, job.variant)
+    _check_mix(loaded, job)
     graph, calibration = _graph(loaded, job)
     unmeasured = not_measured(job.precision, "not yet" if job.verify else "--no-verify")
     contract = describe(loaded, sha256(job.checkpoint), known, unmeasured, job.precision, job.variant)
@@ -144,6 +145,16 @@ def _graph(checkpoint: Checkpoint, job: Job) -> tuple[MixGraph, NDArray[np.uint8
     prepared = torch.load(job.quantised, weights_only=True)
     graph.load_state_dict(prepared["weights"])
     return graph, prepared["images"].numpy()
+
+
+def _check_mix(checkpoint: Checkpoint, job: Job) -> None:
+    config = checkpoint.config
+    averaged = config.method == "rmg-pmsi" and config.model.mix == "probabilities" and job.variant.head == "mix"
+    if averaged and job.precision == "int8":
+        raise PmsiError(
+            "int8 would round the probabilities that model.mix=probabilities averages to steps of 1/255: "
+            "export fp16 or int8-dynamic, or --head concat"
+        )
 
 
 def _calibration_images(checkpoint: Checkpoint, job: Job) -> NDArray[np.uint8]:

@@ -198,7 +198,8 @@ def _interaction_head(network: PMSINet, mix_rule: str, head: str) -> Interaction
     chosen = network.classifiers if head == "mix" else network.classifiers[-1:]
     classifiers = [_fold_classifier(list(classifier.children())) for classifier in chosen]
     hidden, outputs = ([pair[side] for pair in classifiers] for side in (0, 1))
-    mix = SumOfLogits(outputs) if mix_rule == "logits" else MeanOfProbabilities(outputs)
+    # Of one classifier both are its softmax.
+    mix = SumOfLogits(outputs) if mix_rule == "logits" or len(outputs) == 1 else MeanOfProbabilities(outputs)
     smooth = nn.ModuleList(_fold_smooth(list(block.children())) for block in network.smooth)
     return InteractionHead(smooth, _fold_mlp(list(network.mlp.children())), nn.ModuleList(hidden), mix)
 

@@ -21,12 +21,13 @@ def round_to_half(graph: Graph, images: Tensor, *, biases: bool = False) -> Grap
 
     def round_layer(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
         assert isinstance(layer, nn.Conv2d | nn.Linear)
-        assert layer.bias is not None
-        bias = layer.bias.half().float() if biases else layer.bias.clone()
-        means = inputs[0].transpose(0, 1).flatten(1).mean(dim=1)
-        weight, missing = round_weight_to_half(layer.weight, means, layer.bias - bias)
+        exact = torch.zeros(len(layer.weight)) if layer.bias is None else layer.bias
+        bias = exact.half().float() if biases else exact.clone()
+        means = inputs[0].transpose(1 if isinstance(layer, nn.Conv2d) else -1, 0).flatten(1).mean(dim=1)
+        weight, missing = round_weight_to_half(layer.weight, means, exact - bias)
         layer.weight.copy_(weight)
-        layer.bias.copy_((bias + missing).half() if biases else bias + missing)
+        if layer.bias is not None:
+            layer.bias.copy_((bias + missing).half() if biases else bias + missing)
 
     layers = [module for module in halved.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     hooks = [layer.register_forward_pre_hook(round_layer) for layer in layers]

@@ -174,4 +174,7 @@ def _ratio(exact: Chunks, rounded: Chunks) -> float:
     noise = sum(
         float((one - other).square().sum(dtype=torch.double)) for one, other in zip(exact, rounded, strict=True)
     )
-    return 10 * math.log10(signal / noise) if noise else math.inf
+    if not noise:
+        return math.inf
+    # A layer of zeros alone has no signal.
+    return 10 * math.log10(signal / noise) if signal else -math.inf

@@ -91,7 +91,11 @@ def _apart(work: Callable[..., Any], *arguments: Any, log: Path) -> Any:
 
 def _answer(work: Callable[..., Any], arguments: tuple[Any, ...], log: Path, sender: Connection) -> None:
     # The file descriptors, for converters write from C++ too; before the heavy imports, for those greet.
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    except OSError as error:
+        sender.send(Failure(f"{log.parent} cannot be written to ({error.strerror}): choose another --output"))
+        return
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     try:

@@ -21,8 +21,10 @@ class UnreadableImage(ValueError):
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Every file below `folder` with an image's suffix, sorted. Raises PmsiError for none."""
-    paths = sorted(file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+    """Every file below `folder` with an image's suffix, sorted, hidden ones left out. Raises PmsiError for none."""
+    paths = sorted(
+        file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+    )
     if not paths:
         raise PmsiError(f"folder {folder} has no photos ({', '.join(sorted(IMAGE_SUFFIXES))})")
     return paths

@@ -43,6 +43,22 @@ def test_the_graph_given_is_left_as_it_was(network):
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
 
+def test_layers_without_a_bias_and_with_channels_last_are_rounded_too():
+    class ChannelsLast(nn.Module):
+        def forward(self, x):
+            return x.permute(0, 2, 3, 1)
+
+    torch.manual_seed(0)
+    # As timm's EfficientNets and ConvNeXts have them.
+    network = nn.Sequential(nn.Conv2d(3, 5, 3, bias=False), ChannelsLast(), nn.Linear(5, 7)).eval()
+    rounded = round_to_half(network, IMAGES)
+    assert rounded[0].bias is None
+    pixels = IMAGES.float()
+    exact, got = network(pixels), rounded(pixels)
+    means = (exact - got).flatten(0, 2).mean(dim=0)
+    assert means.abs().max() < 1e-3 * exact.abs().max()
+
+
 @torch.no_grad()
 def test_large_weights_that_cancel_against_their_bias_do_no_harm(network):
     plain = copy.deepcopy(network)

@@ -1,6 +1,7 @@
 """int8 files of one checkpoint, through the command line."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,9 +10,14 @@ import pytest
 import torch
 
 from pmsi_export.contract import read_sidecar
+from pmsi_export.exporter import _check_mix
 from pmsi_export.formats._executorch_int8 import to_int8
+from pmsi_export.job import Job, Variant
 from pmsi_export.quantise import quantise
 from pmsi_export.registry import load_file
+from pmsi_mobile.checkpoint import load_checkpoint
+from pmsi_mobile.errors import PmsiError
+from tests.conftest import make_checkpoint, small_config
 from tests.export.conftest import run_command
 from tests.export.test_quantise import Bottleneck, noise, sqnr
 
@@ -101,3 +107,34 @@ def test_without_photos_to_calibrate_on_int8_is_refused(checkpoint, tmp_path):
     result = run_command("pmsi-export", checkpoint, "--precision", "int8", "--output", tmp_path)
     assert result.status == 2
     assert "pass --calibration DIR" in result.stderr
+
+
+def test_a_calibration_photo_that_cannot_be_read_is_named(checkpoint, tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "cut.jpg").write_bytes(b"no photo")
+    done = run_command(
+        "pmsi-export",
+        checkpoint,
+        "--format",
+        "onnx",
+        "--precision",
+        "int8",
+        "--calibration",
+        photos,
+        "--output",
+        tmp_path,
+    )
+    assert done.status == 1
+    assert f"{photos / 'cut.jpg'} cannot be read (" in done.stderr
+
+
+def test_probabilities_that_are_averaged_are_not_rounded(tmp_path):
+    config = small_config(model__mix="probabilities")
+    images = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8)
+    loaded = load_checkpoint(make_checkpoint(tmp_path / "ckpt.pt", config, ("a", "b"), images))
+    job = Job(tmp_path / "ckpt.pt", "onnx", "int8", tmp_path, "ckpt")
+    with pytest.raises(PmsiError, match=r"model\.mix=probabilities averages to steps of 1/255: export fp16"):
+        _check_mix(loaded, job)
+    _check_mix(loaded, replace(job, precision="int8-dynamic"))
+    _check_mix(loaded, replace(job, variant=Variant(head="concat")))

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from pmsi_export.fold import fold
-from pmsi_export.parity import agreement, judge, not_measured
+from pmsi_export.parity import GATES, agreement, judge, not_measured
 from pmsi_export.reference import reference_runner
 from pmsi_export.runner import Runner, nchw
 from pmsi_mobile.checkpoint import load_checkpoint
@@ -68,6 +68,14 @@ def test_labels_give_the_accuracy_of_both(graph, golden):
     labels[0] = (labels[0] + 1) % reference.shape[1]
     measured = agreement(runner_of(graph), images, reference, labels)
     assert measured.top1 == measured.reference_top1 == 7 / 8
+
+
+def test_a_drop_of_exactly_the_bound_is_within_it(graph, golden):
+    measured = agreement(runner_of(graph), *golden)
+    one_of_a_hundred = measured.model_copy(update={"top1": 0.89, "reference_top1": 0.9})
+    assert GATES["int8"].misses(one_of_a_hundred) == []
+    two = measured.model_copy(update={"top1": 0.88, "reference_top1": 0.9})
+    assert GATES["int8"].misses(two) == ["accuracy drop 2.00 > 1 point"]
 
 
 def test_what_was_not_measured_is_not_passed():

@@ -1,4 +1,5 @@
 import copy
+import math
 import warnings
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch.nn import functional as F
 from pmsi_export.equalise import equalise
 from pmsi_export.fold import fold
 from pmsi_export.lockstep import Program
-from pmsi_export.quantise import diagnose, quantise
+from pmsi_export.quantise import _ratio, diagnose, quantise
 from pmsi_export.rounding import round_weight
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.data.images import list_images, load_rgb
@@ -126,6 +127,12 @@ def test_the_mean_of_every_channel_stays():
 
     assert torch.allclose(means(quantise(graph, images)), means(graph), atol=2e-4)
     assert (means(rounded_plainly(graph)) - means(graph)).abs().max() > 0.02
+
+
+def test_a_layer_of_zeros_has_no_signal_and_stops_nothing():
+    zeros, noise = torch.zeros(3), torch.full((3,), 1e-9)
+    assert _ratio([zeros], [noise]) == -math.inf
+    assert _ratio([zeros], [zeros]) == math.inf
 
 
 def test_a_dead_channel_keeps_its_bias_and_fits_int32():

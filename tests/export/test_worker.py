@@ -1,7 +1,8 @@
 import os
+from multiprocessing import Pipe
 
 from pmsi_export.job import Job
-from pmsi_export.worker import Failure, export_apart
+from pmsi_export.worker import Failure, _answer, export_apart
 
 
 class Bomb:
@@ -15,3 +16,10 @@ def test_a_converter_that_crashes_takes_nothing_with_it(tmp_path):
     outcome = export_apart(Job(tmp_path / "ckpt.pt", "tflite", "fp32", tmp_path, "ckpt", photos=Bomb()))
     assert isinstance(outcome, Failure)
     assert outcome.reason.startswith("the converter was killed by SIGABRT")
+
+
+def test_a_folder_that_cannot_be_written_to_is_said(tmp_path):
+    receiver, sender = Pipe(duplex=False)
+    _answer(print, (), tmp_path / "gone" / "ckpt.onnx.log", sender)
+    failure = receiver.recv()
+    assert failure.reason.startswith(f"{tmp_path / 'gone'} cannot be written to (No such file or directory)")

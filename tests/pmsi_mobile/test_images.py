@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pmsi_mobile.data.images import UnreadableImage, check_image, load_rgb
+from pmsi_mobile.data.images import UnreadableImage, check_image, list_images, load_rgb
 
 GRADIENT = np.arange(64 * 48, dtype=np.uint32).reshape(48, 64)
 
@@ -126,3 +126,9 @@ def test_decompression_bombs_are_refused(tmp_path, monkeypatch, limit):
     path = save(tmp_path, noise(), "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
     assert check_image(path).startswith("too large")
+
+
+def test_hidden_files_are_no_photos(tmp_path):
+    for name in ("a.png", "._a.png"):
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    assert [path.name for path in list_images(tmp_path)] == ["a.png"]

@@ -232,7 +232,7 @@ def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported |
             return preparation.result() or export_apart(replace(job, quantised=prepared))
 
         try:
-            if calibration:
+            if calibration and any(job.precision in INT8_WEIGHTS for job in jobs):
                 # Submitted first, so that the jobs that wait for it cannot keep it from running.
                 preparation = pool.submit(
                     prepare_int8_apart, jobs[0].checkpoint, jobs[0].variant, calibration, prepared
