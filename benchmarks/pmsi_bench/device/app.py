@@ -58,7 +58,7 @@ class AppRunner:
                 self._bring(golden, f"{_MODELS}{sha256(golden)[:16]}.golden.zip")
 
     def _bring(self, file: Path, path: str) -> None:
-        """By way of our own folder: Android 11 fails a push into an app's, whose files adb may not give away."""
+        """By way of our own folder: in an app's, adb cannot change a file's owner, and on Android 11 fails for that."""
         staged = f"{self.folder}/{path.rpartition('/')[2]}"
         self.phone.push(file.read_bytes(), staged)
         copied = self.phone.shell(f"cp {staged} {path} && rm {staged}")
