@@ -63,16 +63,11 @@ class _HalfWeight(nn.Module):
         return F.linear(x, weight, self.layer.bias)
 
 
-def _is_plain(module: nn.Module) -> bool:
-    """Not a subclass, which may pad its input or compute on its weight before: that one stays in float32."""
-    return type(module) in (nn.Conv2d, nn.Linear)
-
-
 def _halve_weights(graph: MixGraph) -> MixGraph:
     halved = copy.deepcopy(graph)
     for name, module in graph.named_modules():
-        if _is_plain(module):
-            assert isinstance(module, nn.Conv2d | nn.Linear)
+        # Subclasses stay in float32: they may pad their input, or compute on their weight, before.
+        if isinstance(module, nn.Conv2d | nn.Linear) and type(module) in (nn.Conv2d, nn.Linear):
             halved.set_submodule(name, _HalfWeight(copy.deepcopy(module)))
     return halved
 
