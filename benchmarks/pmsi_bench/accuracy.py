@@ -52,7 +52,7 @@ def evaluation_set(data: Path, subjects: Sequence[Subject]) -> tuple[Sequence[Ph
     photos, notes = photos_for_evaluation(
         data, classes, "auto", val_fraction=val_fraction, test_fraction=test_fraction, seed=seed
     )
-    if not has_held_out(data) and (not checkpoints or len(set(splits)) > 1):
+    if (not checkpoints or len(set(splits)) > 1) and not has_held_out(data):
         whose = f"as the run of {next(iter(checkpoints))} did it" if checkpoints else "as pmsi-train does by default"
         notes = (*notes, f"{data} has no splits and was split {whose}: other runs may have trained on these photos")
     return photos, notes

@@ -60,13 +60,13 @@ def compare(old: BenchResult, new: BenchResult) -> Comparison:
         warnings.append("latencies are compared, and with them how fast the machine was")
     compared = [name for name in both if not (steady and name == new.baseline)]
     confidence = 1 - (1 - CONFIDENCE) / max(1, len(compared))
-    results = {file.name: file for file in new.files}
+    results, known = {file.name: file for file in new.files}, {file.name for file in old.files}
     return Comparison(
         changes=[_change(before[name], after[name], old, new, steady, confidence) for name in compared],
         machine=machine,
         failed={name: results[name].reason or "no figures" for name in before if name in results and name not in after},
         only_old=[name for name in before if name not in results],
-        only_new=[name for name in after if name not in {file.name for file in old.files}],
+        only_new=[name for name in after if name not in known],
         warnings=warnings,
     )
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
-BAR = "\\|"
+_BAR = "\\|"
 """As a table in Markdown wants it."""
 SUFFIXES = (".html", ".csv", ".md", ".json")
 
@@ -65,7 +65,7 @@ def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
 
 def markdown_line(cells: Sequence[str]) -> str:
     """A row of a table."""
-    return f"| {' | '.join(' '.join(cell.split()).replace('|', BAR) for cell in cells)} |"
+    return f"| {' | '.join(' '.join(cell.split()).replace('|', _BAR) for cell in cells)} |"
 
 
 def number(value: float | None, digits: int = 3) -> str:

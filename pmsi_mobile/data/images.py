@@ -11,6 +11,7 @@ from pmsi_mobile.errors import PmsiError
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"}
 )
+_CLUTTER = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 
 # Pillow only warns about a size that `_check_size` refuses, and catching a warning per image is not thread-safe.
 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -20,10 +21,17 @@ class UnreadableImage(ValueError):
     """A file that cannot be decoded to RGB; the message is the reason in a few words."""
 
 
+def is_clutter(name: str) -> bool:
+    """Whether a file or folder of this name is hidden, or left by an operating system."""
+    return name.startswith(".") or name in _CLUTTER
+
+
 def list_images(folder: Path) -> list[Path]:
-    """Every file below `folder` with an image's suffix, sorted, hidden ones left out. Raises PmsiError for none."""
+    """Every file below `folder` with an image's suffix, sorted, clutter left out. Raises PmsiError for none."""
     paths = sorted(
-        file for file in folder.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")
+        file
+        for file in folder.rglob("*")
+        if file.suffix.lower() in IMAGE_SUFFIXES and not any(map(is_clutter, file.relative_to(folder).parts))
     )
     if not paths:
         raise PmsiError(f"folder {folder} has no photos ({', '.join(sorted(IMAGE_SUFFIXES))})")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from pmsi_mobile.data.images import IMAGE_SUFFIXES, check_image
+from pmsi_mobile.data.images import IMAGE_SUFFIXES, check_image, is_clutter
 from pmsi_mobile.data.official import ByClass, Listing, list_official
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import write_text
@@ -19,7 +19,6 @@ SPLIT_FOLDERS = "split folders"
 SPLITS = ("train", "val", "test")
 
 _SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
-_CLUTTER = frozenset({"Thumbs.db", "desktop.ini", "__MACOSX"})
 
 Progress = Callable[[int, int], None]
 
@@ -194,11 +193,7 @@ def _train_folder(root: Path) -> Path:
 
 
 def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not _is_clutter(path.name))
-
-
-def _is_clutter(name: str) -> bool:
-    return name.startswith(".") or name in _CLUTTER
+    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_clutter(path.name))
 
 
 def _list_classes(folder: Path, root: Path) -> tuple[ByClass, tuple[str, ...]]:
@@ -207,13 +202,13 @@ def _list_classes(folder: Path, root: Path) -> tuple[ByClass, tuple[str, ...]]:
     notes = [
         f"ignored {path.relative_to(root)}: not in a class folder"
         for path in sorted(folder.iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not _is_clutter(path.name)
+        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not is_clutter(path.name)
     ]
     for class_folder in _folders(folder):
         files = [
             path
             for path in sorted(class_folder.rglob("*"))
-            if path.is_file() and not any(map(_is_clutter, path.relative_to(class_folder).parts))
+            if path.is_file() and not any(map(is_clutter, path.relative_to(class_folder).parts))
         ]
         photos[class_folder.name] = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
         notes += [

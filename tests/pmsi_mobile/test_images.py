@@ -129,6 +129,7 @@ def test_decompression_bombs_are_refused(tmp_path, monkeypatch, limit):
 
 
 def test_hidden_files_are_no_photos(tmp_path):
-    for name in ("a.png", "._a.png"):
+    (tmp_path / "__MACOSX").mkdir()
+    for name in ("a.png", "._a.png", "__MACOSX/a.png"):
         Image.new("RGB", (4, 4)).save(tmp_path / name)
     assert [path.name for path in list_images(tmp_path)] == ["a.png"]

@@ -76,8 +76,13 @@ class Phone:
             connection.conn.sendall(b"DONE" + bytes(4))
             status, size = struct.unpack("<4sI", connection.read_exact(8))
             if status != b"OKAY":
-                reason = connection.read_exact(size).decode(errors="replace")
-                raise TransferFailed(f"{self.serial} does not take {path}: {reason}{remedy(reason)}")
+                raise self._refusal(path, connection.read_exact(size).decode(errors="replace"))
+
+    def move(self, source: str, path: str) -> None:
+        """Copy a file of the phone to `path` and remove it. Raises TransferFailed with the phone's reason."""
+        moved = self.shell(f"cp {source} {path} && rm {source}")
+        if moved.code:
+            raise self._refusal(path, moved.output.strip())
 
     def read(self, path: str) -> bytes:
         """The content of a file on the phone. Raises TransferFailed where it cannot be read."""
@@ -91,6 +96,9 @@ class Phone:
                 if status != b"DATA":
                     raise TransferFailed(f"{path} of {self.serial} cannot be read: {part.decode(errors='replace')}")
                 content += part
+
+    def _refusal(self, path: str, reason: str) -> TransferFailed:
+        return TransferFailed(f"{self.serial} does not take {path}: {reason}{_remedy(reason)}")
 
     @contextmanager
     def _sync(self, request: str, path: str) -> "Iterator[AdbConnection]":
@@ -173,8 +181,7 @@ def _choose(states: dict[str, str], serial: str | None) -> str:
     return next(iter(states))
 
 
-def remedy(reason: str) -> str:
-    """What to do about a file that the phone does not take."""
+def _remedy(reason: str) -> str:
     if "No space" in reason:
         return ": free some space on it"
     if "ermission" in reason:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pmsi_bench.device.adb import DeviceLost, NoAnswer, Phone, TransferFailed, remedy
+from pmsi_bench.device.adb import DeviceLost, NoAnswer, Phone
 from pmsi_bench.device.app_result import AppResult, parse_app_result
 from pmsi_bench.device.burst import Burst, Inspection, Job
 from pmsi_bench.device.folder import own_folder
@@ -61,10 +61,7 @@ class AppRunner:
         """By way of our own folder: in an app's, adb cannot change a file's owner, and on Android 11 fails for that."""
         staged = f"{self.folder}/{path.rpartition('/')[2]}"
         self.phone.push(file.read_bytes(), staged)
-        copied = self.phone.shell(f"cp {staged} {path} && rm {staged}")
-        if copied.code:
-            reason = copied.output.strip()
-            raise TransferFailed(f"{self.phone.serial} does not take {path}: {reason}{remedy(reason)}")
+        self.phone.move(staged, path)
 
     def burst(self, job: Job) -> Burst:
         result = self._run(job, self.runs, _WARM_UP)

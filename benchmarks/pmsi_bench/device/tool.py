@@ -21,8 +21,6 @@ from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.files import sha256
 
 _DELEGATES = {"cpu": "--use_xnnpack=true", "gpu": "--use_gpu=true", "nnapi": "--use_nnapi=true"}
-_NAMES = {"gpu": "GPU", "nnapi": "NNAPI"}
-"""What the program calls them."""
 _WARM_UP = ("--warmup_runs=5", "--warmup_min_secs=0.5")
 _NO_WARM_UP = ("--min_secs=0", "--warmup_runs=0", "--warmup_min_secs=0")
 _PROFILED_RUNS = 10
@@ -174,7 +172,8 @@ class _NoOutputs(Exception):
 
 def _check_delegate(delegate: str, output: ToolOutput) -> None:
     """The program goes on where a delegate takes nothing: the figures would be the CPU's. Raises MeasurementError."""
-    name = _NAMES[delegate]
+    # As the program calls it.
+    name = delegate.upper()
     if _DELEGATES[delegate] in output.unknown_flags:
         raise MeasurementError(f"this build of benchmark_model knows no {delegate}: take another")
     took = any(name.lower() in taken.delegate.lower() for taken in output.delegations)
