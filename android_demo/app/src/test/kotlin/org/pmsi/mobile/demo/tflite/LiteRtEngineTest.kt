@@ -5,7 +5,7 @@ import kotlin.math.abs
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
-import org.junit.Assume.assumeNotNull
+import org.junit.Assume.assumeTrue
 import org.junit.BeforeClass
 import org.junit.Test
 import org.pmsi.mobile.demo.Fixtures
@@ -88,11 +88,11 @@ class LiteRtEngineTest {
         @JvmStatic
         @BeforeClass
         fun loadRuntime() {
+            assumeTrue("the Maven proof alone brings a TFLite for the JVM", System.getProperty("pmsi.tflite") == "jvm")
             val library = File.createTempFile("tensorflowlite", ".so")
             library.deleteOnExit()
-            val content = LiteRtEngineTest::class.java.classLoader?.getResourceAsStream(LIBRARY)
-            assumeNotNull(content)
-            content!!.use { library.outputStream().use(it::copyTo) }
+            val content = checkNotNull(LiteRtEngineTest::class.java.classLoader?.getResourceAsStream(LIBRARY))
+            content.use { library.outputStream().use(it::copyTo) }
             System.load(library.path)
         }
     }
