@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pmsi_export.contract import read_sidecar
+from pmsi_export.contract.schema import read_sidecar
 
 CLASSES = ("Asparagus", "Avocado", "Banana", "Carrots", "Lemon")
 BIN = Path(sys.executable).parent

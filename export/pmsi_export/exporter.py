@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from pmsi_export.compress import compress
-from pmsi_export.contract import (
+from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
+from pmsi_export.contract.schema import (
     Agreement,
     Contract,
     InputSpec,
@@ -25,7 +26,6 @@ from pmsi_export.contract import (
     write_sidecar,
 )
 from pmsi_export.fold import MixGraph, fold
-from pmsi_export.golden import GoldenSamples, write_golden
 from pmsi_export.half import round_to_half
 from pmsi_export.job import Exported, Job, Variant
 from pmsi_export.parity import agreement, judge, not_measured

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pmsi_export.registry import Format, get_format
 
 if TYPE_CHECKING:
-    from pmsi_export.contract import Contract
+    from pmsi_export.contract.schema import Contract
     from pmsi_export.photos import EvaluationPhotos
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from pmsi_export.contract import Embedded
+from pmsi_export.contract.schema import Embedded
 from pmsi_mobile.errors import PmsiError
 
 CONTRACT = "pmsi.contract"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pmsi_export.contract import Agreement, Parity
+from pmsi_export.contract.schema import Agreement, Parity
 from pmsi_export.runner import Image, Runner
 
 CONFIDENT_MARGIN = 0.3

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from pmsi_export.contract import Contract, Embedded
+    from pmsi_export.contract.schema import Contract, Embedded
     from pmsi_export.fold import MixGraph
     from pmsi_export.runner import Runner
 
@@ -98,7 +98,7 @@ FORMATS: Mapping[str, Format] = {
             runtime="LiteRT",
             runtime_module="ai_edge_litert.interpreter",
             module="pmsi_export.formats.tflite",
-            container="pmsi_export.archive",
+            container="pmsi_export.contract.zip_trailer",
             extra="tflite",
             precisions={
                 "fp32": "TensorFlow Lite 2.6",
@@ -131,7 +131,7 @@ FORMATS: Mapping[str, Format] = {
             runtime="PyTorch Lite interpreter",
             runtime_module="torch.jit.mobile",
             module="pmsi_export.formats.torchscript",
-            container="pmsi_export.archive",
+            container="pmsi_export.contract.zip_trailer",
             extra=None,
             precisions={"fp32": "PyTorch Lite 2.0", "fp16": "PyTorch Lite 2.0"},
             refused={
@@ -174,7 +174,7 @@ FORMATS: Mapping[str, Format] = {
             runtime="ExecuTorch",
             runtime_module="executorch.runtime",
             module="pmsi_export.formats.executorch",
-            container="pmsi_export.archive",
+            container="pmsi_export.contract.zip_trailer",
             extra="executorch",
             precisions={"fp32": "ExecuTorch 1.0", "int8": "ExecuTorch 1.0"},
             refused={
@@ -255,7 +255,7 @@ def load_file(path: Path, threads: int = 1, *, verify: bool = True) -> "Runner":
     require(known, known.run_needs)
     contract = None
     if verify:
-        from pmsi_export.contract import read_contract
+        from pmsi_export.contract.schema import read_contract
 
         contract = read_contract(path)
     try:

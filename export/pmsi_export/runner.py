@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pmsi_mobile.errors import MeasurementError
 
 if TYPE_CHECKING:
-    from pmsi_export.contract import Contract
+    from pmsi_export.contract.schema import Contract
 
 Image = NDArray[np.uint8]
 """A resized and cropped RGB photo, [H, W, 3]."""

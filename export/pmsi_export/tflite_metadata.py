@@ -11,8 +11,8 @@ import numpy as np
 from flatbuffers import Builder
 from numpy.typing import NDArray
 
-from pmsi_export.archive import CONTRACT, LABELS
-from pmsi_export.contract import Contract
+from pmsi_export.contract.schema import Contract
+from pmsi_export.contract.zip_trailer import CONTRACT, LABELS
 
 ALIGNMENT = 16
 """Of a buffer in a TFLite model, in bytes (schema.fbs, force_align)."""

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pmsi_export.contract import read_contract
-from pmsi_export.golden import GoldenSamples, write_golden
+from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
+from pmsi_export.contract.schema import read_contract
 from pmsi_export.parity import GATES, agreement
 from pmsi_export.preprocess import load_image
 from pmsi_export.registry import container, format_of, load_file

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 
 from pmsi_export import onnx_metadata
-from pmsi_export.contract import (
+from pmsi_export.contract.schema import (
     Contract,
     InputSpec,
     ModelSummary,

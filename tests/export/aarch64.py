@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pmsi_export.contract import read_contract
-from pmsi_export.golden import golden_of
+from pmsi_export.contract.golden_samples import golden_of
+from pmsi_export.contract.schema import read_contract
 from pmsi_export.parity import GATES, agreement
 from pmsi_export.registry import load_file
 from pmsi_export.runner import Image, Runner

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmsi_export.contract import read_contract
+from pmsi_export.contract.schema import read_contract
 from pmsi_export.parity import GATES, agreement
 from tests.export.aarch64 import SUFFIXES, VARIABLE, probabilities, runner_of, why_not
 

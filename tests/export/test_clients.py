@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pmsi_export.contract import Contract, read_contract
+from pmsi_export.contract.schema import Contract, read_contract
 from tests.export.test_fixtures import FOLDER
 
 TFLITE = sorted(FOLDER.glob("*.tflite"))

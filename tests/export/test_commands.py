@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from pmsi_export.commands.predict import predict
-from pmsi_export.contract import read_sidecar
+from pmsi_export.contract.schema import read_sidecar
 from pmsi_export.registry import FORMATS
 from pmsi_mobile.errors import MeasurementError
 from tests.export.conftest import CLASSES, make_checkpoint, run_command

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from pmsi_export.contract import (
+from pmsi_export.contract.schema import (
     Contract,
     InputSpec,
     ModelSummary,

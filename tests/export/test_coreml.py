@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from pmsi_export.contract import read_contract, read_sidecar
+from pmsi_export.contract.schema import read_contract, read_sidecar
 from pmsi_export.formats.coreml import embed, extract
 from pmsi_export.mil.package import (
     class_labels,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmsi_export.contract import read_contract
+from pmsi_export.contract.schema import read_contract
 from pmsi_export.diagnose import diagnose, diagnose_checkpoint
 from pmsi_export.formats.tflite import quantise_dynamically
 from pmsi_export.job import Variant

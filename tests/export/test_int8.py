@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from pmsi_export.contract import read_sidecar
+from pmsi_export.contract.schema import read_sidecar
 from pmsi_export.exporter import _check_mix
 from pmsi_export.formats._executorch_int8 import to_int8
 from pmsi_export.job import Job, Variant

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pmsi_export.contract import Parity, read_contract, read_sidecar, sidecar_path
+from pmsi_export.contract.schema import Parity, read_contract, read_sidecar, sidecar_path
 from pmsi_export.exporter import _put_in_place, export
 from pmsi_export.job import Job
 from pmsi_export.registry import FORMATS, container, load_file

@@ -7,8 +7,8 @@ from typing import Literal, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from pmsi_bench.device.profile import OpTime
-from pmsi_export.contract import Contract, Parity
-from pmsi_export.golden import GoldenSamples
+from pmsi_export.contract.golden_samples import GoldenSamples
+from pmsi_export.contract.schema import Contract, Parity
 
 Delegate = Literal["cpu", "gpu", "nnapi"]
 

@@ -7,7 +7,7 @@ from pmsi_export.worker import Failure
 from pmsi_mobile.terminal import console_for
 
 if TYPE_CHECKING:
-    from pmsi_export.contract import Agreement
+    from pmsi_export.contract.schema import Agreement
 
 Outcomes = list[tuple[Job, Exported | Failure]]
 

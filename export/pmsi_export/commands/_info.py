@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from pmsi_export.contract import Agreement, Contract, Parity
+    from pmsi_export.contract.schema import Agreement, Contract, Parity
 
 
 def show(model: Path, as_json: bool) -> None:
     """Print the contract inside a file, after checking it. Raises PmsiError as `read_contract` does."""
     import shlex
 
-    from pmsi_export.contract import read_contract
+    from pmsi_export.contract.schema import read_contract
 
     contract = read_contract(model)
     if as_json:

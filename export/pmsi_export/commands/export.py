@@ -102,7 +102,7 @@ def export(
         return
     from pmsi_export.app import check_app, put_into_app
     from pmsi_export.commands._export_output import print_table, row, why_not
-    from pmsi_export.contract import write_labels
+    from pmsi_export.contract.schema import write_labels
 
     if no_verify and data:
         raise PmsiError("--no-verify measures nothing: leave out --data")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmsi_export.contract import Contract, Embedded
+from pmsi_export.contract.schema import Contract, Embedded
 from pmsi_export.mil.package import (
     Specification,
     class_labels,

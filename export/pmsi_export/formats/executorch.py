@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pmsi_export.contract import Contract
+from pmsi_export.contract.schema import Contract
 from pmsi_export.fold import MixGraph
 from pmsi_export.formats._executorch_int8 import to_int8
 from pmsi_export.runner import Image, Runner, nchw, of_one_image

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmsi_export.contract import Contract
+from pmsi_export.contract.schema import Contract
 from pmsi_export.formats._tflite_int8 import to_int8
 from pmsi_export.runner import Image, Runner, nhwc, of_one_image
 

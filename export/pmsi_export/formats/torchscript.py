@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pmsi_export.contract import Contract
+from pmsi_export.contract.schema import Contract
 from pmsi_export.fold import MixGraph
 from pmsi_export.runner import Image, Runner, nchw, of_one_image
 

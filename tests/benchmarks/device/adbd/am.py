@@ -105,8 +105,8 @@ def _write_result(phone: Phone, extras: dict[str, str]) -> None:
 
 
 def _golden(phone: Phone, name: str) -> list[list[float]] | None:
-    from pmsi_export.contract import read_contract
-    from pmsi_export.golden import golden_of
+    from pmsi_export.contract.golden_samples import golden_of
+    from pmsi_export.contract.schema import read_contract
     from pmsi_export.registry import load_file
 
     model = phone.path(f"{FILES}/models/{name}")

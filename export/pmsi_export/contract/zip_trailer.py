@@ -10,7 +10,7 @@ import json
 import zipfile
 from pathlib import Path
 
-from pmsi_export.contract import Embedded
+from pmsi_export.contract.schema import Embedded
 from pmsi_mobile.errors import PmsiError
 
 CONTRACT = "pmsi.json"

@@ -19,7 +19,7 @@ from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import atomic_write
 
 if TYPE_CHECKING:
-    from pmsi_export.contract import Contract
+    from pmsi_export.contract.schema import Contract
 
 
 class GoldenSample(BaseModel):
