@@ -27,8 +27,8 @@ from pmsi_export.diagnose import work
 from pmsi_export.exporter import describe
 from pmsi_export.fold import MixGraph, fold
 from pmsi_export.parity import not_measured
-from pmsi_export.quiet import silenced
 from pmsi_export.registry import format_module, get_format
+from pmsi_export.runtime.silence import silenced
 from pmsi_mobile.checkpoint import Checkpoint, Golden
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.config import Config, load_config

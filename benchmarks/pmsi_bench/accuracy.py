@@ -92,7 +92,7 @@ def _classify(
     subjects: Sequence[Subject], photos: Sequence[Photo], count: Callable[[int], None], problems: dict[str, str]
 ) -> dict[str, list[int]]:
     """The class that each subject names for each photo; the photos are decoded once for all of them."""
-    from pmsi_export.preprocess import load_images
+    from pmsi_export.runtime.preprocess import load_images
 
     preprocessing = subjects[0].preprocessing
     chunk = max(1, CHUNK_BYTES // (3 * preprocessing.crop**2))

@@ -23,7 +23,7 @@ from time import perf_counter_ns
 from typing import Any, TextIO
 
 from pmsi_export.registry import format_module, format_of, load_file, require
-from pmsi_export.runner import Image, NotRunnable, Runner
+from pmsi_export.runtime.runner import Image, NotRunnable, Runner
 from pmsi_mobile.errors import PmsiError
 
 WARM_UP = 3
@@ -139,7 +139,7 @@ def _pytorch(checkpoint: Path, threads: int, compiled: bool) -> Callable[[], Run
     import torch
 
     from pmsi_export.fold import fold
-    from pmsi_export.runner import nchw
+    from pmsi_export.runtime.runner import nchw
     from pmsi_mobile.checkpoint import load_checkpoint
 
     def opener() -> Runner:

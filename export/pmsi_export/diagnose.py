@@ -8,8 +8,8 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmsi_export.quiet import silenced
 from pmsi_export.registry import format_of, require
+from pmsi_export.runtime.silence import silenced
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import size_bytes
 
@@ -91,7 +91,7 @@ def diagnose_int8(path: Path, photos: Sequence[Path]) -> "list[LayerLoss]":
     """What int8 costs at each layer of a checkpoint's graph, on calibration photos. Raises PmsiError."""
     from pmsi_export import quantise
     from pmsi_export.fold import fold
-    from pmsi_export.preprocess import load_images
+    from pmsi_export.runtime.preprocess import load_images
     from pmsi_mobile.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(path)

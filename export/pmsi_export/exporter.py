@@ -30,9 +30,9 @@ from pmsi_export.half import round_to_half
 from pmsi_export.job import Exported, Job, Variant
 from pmsi_export.parity import agreement, judge, not_measured
 from pmsi_export.photos import EvaluationPhotos
-from pmsi_export.preprocess import load_images, load_resized
 from pmsi_export.registry import COMPRESSED, Format, container, format_module, load_file, require
-from pmsi_export.runner import Image, NotRunnable, Runner, all_classes
+from pmsi_export.runtime.preprocess import load_images, load_resized
+from pmsi_export.runtime.runner import Image, NotRunnable, Runner, all_classes
 from pmsi_export.staging import put_in_place, set_aside, staging
 from pmsi_export.variant import load_variant
 from pmsi_mobile.checkpoint import Checkpoint

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_export.contract.schema import Agreement, Parity
-from pmsi_export.runner import Image, Runner
+from pmsi_export.runtime.runner import Image, Runner
 
 CONFIDENT_MARGIN = 0.3
 """A photo on which the reference's first probability is this far above its second is one that it is sure of."""

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_export.job import Variant
-from pmsi_export.preprocess import load_image
-from pmsi_export.reference import reference_runner
+from pmsi_export.runtime.preprocess import load_image
+from pmsi_export.runtime.reference import reference_runner
 from pmsi_export.variant import load_variant
 from pmsi_mobile.data.calibration import FOLDER, PHOTOS
 from pmsi_mobile.data.images import list_images

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pmsi_export.contract.schema import Contract, Embedded
     from pmsi_export.fold import MixGraph
-    from pmsi_export.runner import Runner
+    from pmsi_export.runtime.runner import Runner
 
 
 @dataclass(frozen=True)
@@ -246,8 +246,8 @@ def load_file(path: Path, threads: int = 1, *, verify: bool = True) -> "Runner":
     Raises NotRunnable when this system cannot run the file, PmsiError when the path is not an exported file, cannot be
     read, or its runtime is not installed.
     """
-    from pmsi_export.quiet import silenced
-    from pmsi_export.runner import all_classes
+    from pmsi_export.runtime.runner import all_classes
+    from pmsi_export.runtime.silence import silenced
 
     known = format_of(path)
     if not path.exists():

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pmsi_export.job import Exported, Job, Variant
-from pmsi_export.quiet import silenced
+from pmsi_export.runtime.silence import silenced
 from pmsi_export.staging import remove_abandoned
 from pmsi_mobile.errors import PmsiError
 

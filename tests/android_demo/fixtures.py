@@ -22,9 +22,9 @@ from PIL import Image
 from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
 from pmsi_export.contract.schema import read_contract
 from pmsi_export.parity import GATES, agreement
-from pmsi_export.preprocess import load_image
 from pmsi_export.registry import container, format_of, load_file
-from pmsi_export.runner import Runner
+from pmsi_export.runtime.preprocess import load_image
+from pmsi_export.runtime.runner import Runner
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.data.transforms import eval_transform
 from tests.conftest import SHARED

@@ -20,7 +20,7 @@ from pmsi_export.contract.golden_samples import golden_of
 from pmsi_export.contract.schema import read_contract
 from pmsi_export.parity import GATES, agreement
 from pmsi_export.registry import load_file
-from pmsi_export.runner import Image, Runner
+from pmsi_export.runtime.runner import Image, Runner
 from pmsi_mobile.errors import PmsiError
 
 VARIABLE = "PMSI_AARCH64"

@@ -28,9 +28,9 @@ from pmsi_export.contract.zip_trailer import CONTRACT, LABELS
 from pmsi_export.fold import fold
 from pmsi_export.job import Exported, Job, Variant
 from pmsi_export.photos import EvaluationPhotos
-from pmsi_export.preprocess import load_image, load_resized
-from pmsi_export.reference import reference_runner
 from pmsi_export.registry import FORMATS, container, format_module, load_file
+from pmsi_export.runtime.preprocess import load_image, load_resized
+from pmsi_export.runtime.reference import reference_runner
 from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint, save_checkpoint
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.images import load_rgb

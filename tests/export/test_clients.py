@@ -123,8 +123,8 @@ def test_mediapipe_takes_the_tflite_as_it_is_and_names_our_class(model, photos, 
 
 @pytest.mark.parametrize("model", ONNX, ids=lambda model: model.name)
 def test_onnx_runtime_needs_nothing_but_the_files_metadata(model, tmp_path):
-    from pmsi_export.preprocess import load_image
     from pmsi_export.registry import load_file
+    from pmsi_export.runtime.preprocess import load_image
 
     photo, contract = tmp_path / "photo.png", read_contract(model)
     gradient = np.linspace(0, 255, 100 * 120 * 3).reshape(100, 120, 3) % 256

@@ -19,7 +19,7 @@ from pmsi_export.mil.package import (
 )
 from pmsi_export.parity import agreement, judge
 from pmsi_export.registry import FORMATS, load_file
-from pmsi_export.runner import NotRunnable
+from pmsi_export.runtime.runner import NotRunnable
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.errors import PmsiError
 from tests.export.conftest import CLASSES, run_command

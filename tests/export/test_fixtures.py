@@ -44,7 +44,7 @@ def test_the_probabilities_are_those_of_then(model, golden):
 
 
 def test_the_checkpoint_gives_the_probabilities_of_then(golden):
-    from pmsi_export.reference import reference_runner
+    from pmsi_export.runtime.reference import reference_runner
 
     runner = reference_runner(load_checkpoint(FOLDER / "ckpt.pt"))
     probabilities = np.stack([runner.predict(image) for image in golden["images"]])

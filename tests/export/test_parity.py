@@ -4,8 +4,8 @@ import torch
 
 from pmsi_export.fold import fold
 from pmsi_export.parity import GATES, agreement, judge, not_measured
-from pmsi_export.reference import reference_runner
-from pmsi_export.runner import Runner, nchw
+from pmsi_export.runtime.reference import reference_runner
+from pmsi_export.runtime.runner import Runner, nchw
 from pmsi_mobile.checkpoint import load_checkpoint
 
 

@@ -17,7 +17,7 @@ from pmsi_bench.device.folder import own_folder
 from pmsi_bench.device.parity import judge_golden
 from pmsi_export.contract.schema import Parity
 from pmsi_export.parity import not_measured
-from pmsi_export.runner import NotRunnable
+from pmsi_export.runtime.runner import NotRunnable
 from pmsi_mobile.errors import MeasurementError, PmsiError
 from pmsi_mobile.files import sha256
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pmsi_bench.device.burst import Job
 from pmsi_export.contract.schema import Parity
 from pmsi_export.parity import GATES, agreement, not_measured
-from pmsi_export.runner import Image, Probabilities, Runner
+from pmsi_export.runtime.runner import Image, Probabilities, Runner
 
 
 def judge_golden(job: Job, probabilities: Callable[[Image], Probabilities], runtime: str) -> Parity:

@@ -9,7 +9,7 @@ from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_export.runner import Runner
+    from pmsi_export.runtime.runner import Runner
     from pmsi_mobile.config import Preprocessing
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
@@ -53,14 +53,14 @@ def _list_photos(given: list[Path]) -> list[Path]:
 
 def _open(model: Path) -> "tuple[Runner, tuple[str, ...], Preprocessing]":
     if model.suffix in CHECKPOINT_SUFFIXES:
-        from pmsi_export.reference import reference_runner
+        from pmsi_export.runtime.reference import reference_runner
         from pmsi_mobile.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(model)
         return reference_runner(checkpoint), checkpoint.classes, checkpoint.config.preprocessing
     from pmsi_export.contract.schema import read_contract
     from pmsi_export.registry import load_file
-    from pmsi_export.runner import all_classes
+    from pmsi_export.runtime.runner import all_classes
 
     contract = read_contract(model)
     runner = all_classes(load_file(model, verify=False), contract)
@@ -70,7 +70,7 @@ def _open(model: Path) -> "tuple[Runner, tuple[str, ...], Preprocessing]":
 def _predict(
     path: Path, runner: "Runner", classes: tuple[str, ...], preprocessing: "Preprocessing", top: int
 ) -> dict[str, Any]:
-    from pmsi_export.preprocess import load_image
+    from pmsi_export.runtime.preprocess import load_image
     from pmsi_mobile.data.images import UnreadableImage
 
     try:

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
-from pmsi_export.runner import nchw
+from pmsi_export.runtime.runner import nchw
 
 
 class _FromBytes(nn.Module):

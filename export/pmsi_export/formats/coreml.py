@@ -22,7 +22,7 @@ from pmsi_export.mil.package import (
     weights_path,
     write_specification,
 )
-from pmsi_export.runner import Image, NotRunnable, Probabilities, Runner
+from pmsi_export.runtime.runner import Image, NotRunnable, Probabilities, Runner
 from pmsi_mobile.errors import PmsiError
 
 if TYPE_CHECKING:

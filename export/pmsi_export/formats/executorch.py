@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pmsi_export.contract.schema import Contract
 from pmsi_export.fold import MixGraph
 from pmsi_export.formats._executorch_int8 import to_int8
-from pmsi_export.runner import Image, Runner, nchw, of_one_image
+from pmsi_export.runtime.runner import Image, Runner, nchw, of_one_image
 
 _UINT8 = 0
 """As ExecuTorch numbers the types of tensors."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pmsi_export.contract.schema import Contract
 from pmsi_export.formats._tflite_int8 import to_int8
-from pmsi_export.runner import Image, Runner, nhwc, of_one_image
+from pmsi_export.runtime.runner import Image, Runner, nhwc, of_one_image
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from pmsi_export.contract.schema import Contract
 from pmsi_export.fold import MixGraph
-from pmsi_export.runner import Image, Runner, nchw, of_one_image
+from pmsi_export.runtime.runner import Image, Runner, nchw, of_one_image
 
 
 def convert(graph: MixGraph, contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from pmsi_export.runner import Image, Probabilities, Runner
+from pmsi_export.runtime.runner import Image, Probabilities, Runner
 from pmsi_mobile.checkpoint import Checkpoint
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.network import mix

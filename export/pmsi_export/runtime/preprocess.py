@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pmsi_export.runner import Image
+from pmsi_export.runtime.runner import Image
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.images import UnreadableImage, load_rgb
 from pmsi_mobile.data.resizes import RESIZES, Resize
