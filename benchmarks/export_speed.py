@@ -37,7 +37,7 @@ import sys
 import litert_torch
 import torch
 from pathlib import Path
-from pmsi_export.fold import fold
+from pmsi_export.graph.fold import fold
 from pmsi_mobile.checkpoint import load_checkpoint
 checkpoint = load_checkpoint(Path(sys.argv[1]))
 graph = fold(checkpoint.network(), checkpoint.config.preprocessing, checkpoint.config.model.mix)

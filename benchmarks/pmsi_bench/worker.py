@@ -138,7 +138,7 @@ def _pytorch(checkpoint: Path, threads: int, compiled: bool) -> Callable[[], Run
         raise NotRunnable(checkpoint, "torch.compile needs a C++ compiler, and none is installed")
     import torch
 
-    from pmsi_export.fold import fold
+    from pmsi_export.graph.fold import fold
     from pmsi_export.runtime.runner import nchw
     from pmsi_mobile.checkpoint import load_checkpoint
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx
 
-from pmsi_export.fold import MixGraph
+from pmsi_export.graph.fold import MixGraph
 from pmsi_export.half import round_weight_to_half
 from pmsi_export.lockstep import LINEAR, Chunks, Program, compute_layer, convolution, parameter_names
 from pmsi_export.quantise import channel_means, covariance, sample

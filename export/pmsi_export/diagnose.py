@@ -64,7 +64,7 @@ def diagnose_checkpoint(path: Path) -> Diagnosis:
     """The graph that is exported of a checkpoint, before any converter. Raises PmsiError when it cannot be used."""
     import torch
 
-    from pmsi_export.fold import fold
+    from pmsi_export.graph.fold import fold
     from pmsi_mobile.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(path)
@@ -90,7 +90,7 @@ def diagnose_checkpoint(path: Path) -> Diagnosis:
 def diagnose_int8(path: Path, photos: Sequence[Path]) -> "list[LayerLoss]":
     """What int8 costs at each layer of a checkpoint's graph, on calibration photos. Raises PmsiError."""
     from pmsi_export import quantise
-    from pmsi_export.fold import fold
+    from pmsi_export.graph.fold import fold
     from pmsi_export.runtime.preprocess import load_images
     from pmsi_mobile.checkpoint import load_checkpoint
 

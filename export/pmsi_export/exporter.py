@@ -25,7 +25,8 @@ from pmsi_export.contract.schema import (
     sidecar_path,
     write_sidecar,
 )
-from pmsi_export.fold import MixGraph, fold
+from pmsi_export.graph.fold import MixGraph, fold
+from pmsi_export.graph.variant import load_variant
 from pmsi_export.half import round_to_half
 from pmsi_export.job import Exported, Job, Variant
 from pmsi_export.parity import agreement, judge, not_measured
@@ -34,7 +35,6 @@ from pmsi_export.registry import COMPRESSED, Format, container, format_module, l
 from pmsi_export.runtime.preprocess import load_images, load_resized
 from pmsi_export.runtime.runner import Image, NotRunnable, Runner, all_classes
 from pmsi_export.staging import put_in_place, set_aside, staging
-from pmsi_export.variant import load_variant
 from pmsi_mobile.checkpoint import Checkpoint
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.resizes import RESIZES

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pmsi_export.graph.variant import load_variant
 from pmsi_export.job import Variant
 from pmsi_export.runtime.preprocess import load_image
 from pmsi_export.runtime.reference import reference_runner
-from pmsi_export.variant import load_variant
 from pmsi_mobile.data.calibration import FOLDER, PHOTOS
 from pmsi_mobile.data.images import list_images
 from pmsi_mobile.data.splits import Photo, load_data, photos_for_evaluation

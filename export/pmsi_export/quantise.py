@@ -23,7 +23,7 @@ from torch import Tensor, fx
 from torch.nn import functional as F
 
 from pmsi_export.equalise import equalise
-from pmsi_export.fold import MixGraph
+from pmsi_export.graph.fold import MixGraph
 from pmsi_export.lockstep import (
     CONV,
     LINEAR,

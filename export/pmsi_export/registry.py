@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from pmsi_export.contract.schema import Contract, Embedded
-    from pmsi_export.fold import MixGraph
+    from pmsi_export.graph.fold import MixGraph
     from pmsi_export.runtime.runner import Runner
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pmsi_export.fold import fold
+from pmsi_export.graph.fold import fold
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.network import build_network, mix

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from pmsi_export.fold import fold
+from pmsi_export.graph.fold import fold
 from pmsi_export.parity import GATES, agreement, judge, not_measured
 from pmsi_export.runtime.reference import reference_runner
 from pmsi_export.runtime.runner import Runner, nchw

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pmsi_export.equalise import equalise
-from pmsi_export.fold import fold
+from pmsi_export.graph.fold import fold
 from pmsi_export.lockstep import Program
 from pmsi_export.quantise import _ratio, diagnose, quantise
 from pmsi_export.rounding import round_weight

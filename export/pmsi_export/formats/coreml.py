@@ -26,7 +26,7 @@ from pmsi_export.runtime.runner import Image, NotRunnable, Probabilities, Runner
 from pmsi_mobile.errors import PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_export.fold import MixGraph
+    from pmsi_export.graph.fold import MixGraph
 
 CONTRACT = "pmsi.contract"
 CONTRACT_SHA256 = "pmsi.contract.sha256"

@@ -14,7 +14,7 @@ from pmsi_mobile import __version__
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from pmsi_export.fold import MixGraph
+    from pmsi_export.graph.fold import MixGraph
 
 OPSET = 18
 IR_VERSION = 8

@@ -13,7 +13,7 @@ from pmsi_export.runtime.runner import Image, Runner, nhwc, of_one_image
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pmsi_export.fold import MixGraph
+    from pmsi_export.graph.fold import MixGraph
 
 
 def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDArray[np.uint8] | None = None) -> None:
@@ -54,7 +54,7 @@ def _write_float(graph: "MixGraph", contract: Contract, path: Path) -> None:
     import litert_torch
     import torch
 
-    from pmsi_export.fold import MixGraph
+    from pmsi_export.graph.fold import MixGraph
 
     class Signature(torch.nn.Module):
         """Names input and outputs: the converter takes them from the keywords and the returned keys."""

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pmsi_export.contract.schema import Contract
-from pmsi_export.fold import MixGraph
+from pmsi_export.graph.fold import MixGraph
 from pmsi_export.runtime.runner import Image, Runner, nchw, of_one_image
 
 
