@@ -16,7 +16,7 @@ from pmsi_mobile.files import size_bytes
 if TYPE_CHECKING:
     from torch import nn
 
-    from pmsi_export.quantise import LayerLoss
+    from pmsi_export.weights.int8 import LayerLoss
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ def diagnose_checkpoint(path: Path) -> Diagnosis:
 
 def diagnose_int8(path: Path, photos: Sequence[Path]) -> "list[LayerLoss]":
     """What int8 costs at each layer of a checkpoint's graph, on calibration photos. Raises PmsiError."""
-    from pmsi_export import quantise
     from pmsi_export.graph.fold import fold
     from pmsi_export.runtime.preprocess import load_images
+    from pmsi_export.weights import int8 as quantise
     from pmsi_mobile.checkpoint import load_checkpoint
 
     checkpoint = load_checkpoint(path)

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from pmsi_export.compress import compress
 from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
 from pmsi_export.contract.schema import (
     Agreement,
@@ -27,7 +26,6 @@ from pmsi_export.contract.schema import (
 )
 from pmsi_export.graph.fold import MixGraph, fold
 from pmsi_export.graph.variant import load_variant
-from pmsi_export.half import round_to_half
 from pmsi_export.job import Exported, Job, Variant
 from pmsi_export.parity import agreement, judge, not_measured
 from pmsi_export.photos import EvaluationPhotos
@@ -35,6 +33,8 @@ from pmsi_export.registry import COMPRESSED, Format, container, format_module, l
 from pmsi_export.runtime.preprocess import load_images, load_resized
 from pmsi_export.runtime.runner import Image, NotRunnable, Runner, all_classes
 from pmsi_export.staging import put_in_place, set_aside, staging
+from pmsi_export.weights.float16 import round_to_half
+from pmsi_export.weights.low_bit import compress
 from pmsi_mobile.checkpoint import Checkpoint
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.resizes import RESIZES
@@ -76,7 +76,7 @@ def export(job: Job) -> Exported:
 
 def prepare_int8(checkpoint: Path, variant: Variant, photos: Sequence[Path], path: Path) -> None:
     """Round and correct the folded graph's weights on calibration photos, once for all int8 formats; to `path`."""
-    from pmsi_export.quantise import quantise
+    from pmsi_export.weights.int8 import quantise
 
     loaded = load_variant(checkpoint, variant)
     graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix, variant.head)

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from pmsi_export.compress import COMPRESSED_FROM, compress, is_compressed, palette
 from pmsi_export.graph.fold import MixGraph
+from pmsi_export.weights.low_bit import COMPRESSED_FROM, compress, is_compressed, palette
 
 PRECISIONS = tuple(COMPRESSED_FROM)
 IMAGES = torch.randint(0, 256, (32, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pmsi_export.half import round_to_half
+from pmsi_export.weights.float16 import round_to_half
 
 IMAGES = torch.randint(0, 256, (4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 

@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pmsi_export.equalise import equalise
 from pmsi_export.graph.fold import fold
-from pmsi_export.lockstep import Program
-from pmsi_export.quantise import _ratio, diagnose, quantise
-from pmsi_export.rounding import round_weight
+from pmsi_export.weights.equalise import equalise
+from pmsi_export.weights.int8 import _ratio, diagnose, quantise
+from pmsi_export.weights.layerwise import Program
+from pmsi_export.weights.rounding import round_weight
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.data.images import list_images, load_rgb
 from pmsi_mobile.data.transforms import eval_transform, normalise

@@ -10,7 +10,7 @@ from pmsi_export.commands.predict import CHECKPOINT_SUFFIXES
 
 if TYPE_CHECKING:
     from pmsi_export.diagnose import Diagnosis
-    from pmsi_export.quantise import LayerLoss
+    from pmsi_export.weights.int8 import LayerLoss
 
 
 def show_diagnosis(paths: Sequence[Path], int8: bool, calibration: Path | None, as_json: bool) -> None:

@@ -124,7 +124,7 @@ def _check_labels(path: Path, specification: Specification, text: str) -> None:
 
 def _compress(model: Any, precision: str) -> Any:
     """Store in few bits what the graph's weights have been rounded to."""
-    from pmsi_export.compress import is_compressed
+    from pmsi_export.weights.low_bit import is_compressed
 
     tools = import_module("coremltools.optimize.coreml")
     weights = tools.get_weights_metadata(model, 0).items()

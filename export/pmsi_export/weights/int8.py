@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 from torch.nn import functional as F
 
-from pmsi_export.equalise import equalise
 from pmsi_export.graph.fold import MixGraph
-from pmsi_export.lockstep import (
+from pmsi_export.weights.equalise import equalise
+from pmsi_export.weights.layerwise import (
     CONV,
     LINEAR,
     Chunks,
@@ -34,7 +34,7 @@ from pmsi_export.lockstep import (
     convolution,
     parameter_names,
 )
-from pmsi_export.rounding import round_weight
+from pmsi_export.weights.rounding import round_weight
 
 _PIXELS = 256 * 160 * 160
 """Of calibration photos together. They are held in memory layer by layer: about 3 GB for MobileNetV2."""

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 
 from pmsi_export.graph.fold import MixGraph
-from pmsi_export.half import round_weight_to_half
-from pmsi_export.lockstep import LINEAR, Chunks, Program, compute_layer, convolution, parameter_names
-from pmsi_export.quantise import channel_means, covariance, sample
-from pmsi_export.rounding import round_to_palette, round_weight
+from pmsi_export.weights.float16 import round_weight_to_half
+from pmsi_export.weights.int8 import channel_means, covariance, sample
+from pmsi_export.weights.layerwise import LINEAR, Chunks, Program, compute_layer, convolution, parameter_names
+from pmsi_export.weights.rounding import round_to_palette, round_weight
 
 COMPRESSED_FROM: Mapping[str, int] = {"int8-weights": 10_000, "palette6": 40_000, "palette4": 60_000}
 """Elements that a weight has at least to be compressed, by precision."""

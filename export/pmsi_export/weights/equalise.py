@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, fx
 
-from pmsi_export.lockstep import CONV, LINEAR, Chunks, Program, convolution, is_layer, parameter_names
+from pmsi_export.weights.layerwise import CONV, LINEAR, Chunks, Program, convolution, is_layer, parameter_names
 
 _HOMOGENEOUS = {
     torch.ops.aten.add.Tensor,
