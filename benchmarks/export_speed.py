@@ -19,7 +19,7 @@ import torch
 import typer
 
 from pmsi_bench.system import machine_record
-from pmsi_export.registry import FORMATS
+from pmsi_export.formats.registry import FORMATS
 from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.config import load_config

@@ -18,7 +18,7 @@ from pmsi_bench.statistics import latency, ratio, round_medians_ms
 from pmsi_bench.system import machine_record
 from pmsi_export.contract.schema import Contract, read_contract
 from pmsi_export.diagnose import Diagnosis, diagnose
-from pmsi_export.registry import FORMATS
+from pmsi_export.formats.registry import FORMATS
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import size_bytes

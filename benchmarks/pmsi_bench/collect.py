@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pmsi_export.registry import FORMATS, format_of
+from pmsi_export.formats.registry import FORMATS, format_of
 from pmsi_mobile.errors import PmsiError
 
 _SUFFIXES = frozenset(known.suffix for known in FORMATS.values())

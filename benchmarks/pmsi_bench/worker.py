@@ -22,7 +22,7 @@ from shutil import which
 from time import perf_counter_ns
 from typing import Any, TextIO
 
-from pmsi_export.registry import format_module, format_of, load_file, require
+from pmsi_export.formats.registry import format_module, format_of, load_file, require
 from pmsi_export.runtime.runner import Image, NotRunnable, Runner
 from pmsi_mobile.errors import PmsiError
 

@@ -8,7 +8,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pmsi_export.registry import format_of, require
+from pmsi_export.formats.registry import format_of, require
 from pmsi_export.runtime.silence import silenced
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import size_bytes
@@ -243,7 +243,7 @@ def _torchscript(path: Path) -> Diagnosis:
 
 
 def _coreml(path: Path) -> Diagnosis:
-    from pmsi_export.mil.package import main_block, read_specification
+    from pmsi_export.formats.coreml.mil.package import main_block, read_specification
 
     kinds = (operation.type for operation in main_block(read_specification(path)).operations)
     return Diagnosis(

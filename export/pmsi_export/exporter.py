@@ -24,12 +24,12 @@ from pmsi_export.contract.schema import (
     sidecar_path,
     write_sidecar,
 )
+from pmsi_export.formats.registry import COMPRESSED, Format, container, format_module, load_file, require
 from pmsi_export.graph.fold import MixGraph, fold
 from pmsi_export.graph.variant import load_variant
 from pmsi_export.job import Exported, Job, Variant
 from pmsi_export.parity import agreement, judge, not_measured
 from pmsi_export.photos import EvaluationPhotos
-from pmsi_export.registry import COMPRESSED, Format, container, format_module, load_file, require
 from pmsi_export.runtime.preprocess import load_images, load_resized
 from pmsi_export.runtime.runner import Image, NotRunnable, Runner, all_classes
 from pmsi_export.staging import put_in_place, set_aside, staging

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmsi_export.registry import Format, get_format
+from pmsi_export.formats.registry import Format, get_format
 
 if TYPE_CHECKING:
     from pmsi_export.contract.schema import Contract

@@ -8,7 +8,6 @@ from typing import Literal
 
 import pytest
 
-from pmsi_export import onnx_metadata
 from pmsi_export.contract.schema import (
     Contract,
     InputSpec,
@@ -17,6 +16,7 @@ from pmsi_export.contract.schema import (
     Parity,
     PreprocessingSpec,
 )
+from pmsi_export.formats.onnx.convert import metadata as onnx_metadata
 
 SIDE = 32
 SUFFIXES = {".onnx": "onnx", ".mlpackage": "coreml"}

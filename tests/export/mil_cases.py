@@ -93,7 +93,7 @@ class Compressible(nn.Module):
 
 
 def main(folder: Path) -> None:
-    from pmsi_export.formats.coreml import _coremltools
+    from pmsi_export.formats.coreml.convert import _coremltools
 
     ct = _coremltools()
     import coremltools.optimize.coreml as compression

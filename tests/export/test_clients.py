@@ -123,7 +123,7 @@ def test_mediapipe_takes_the_tflite_as_it_is_and_names_our_class(model, photos, 
 
 @pytest.mark.parametrize("model", ONNX, ids=lambda model: model.name)
 def test_onnx_runtime_needs_nothing_but_the_files_metadata(model, tmp_path):
-    from pmsi_export.registry import load_file
+    from pmsi_export.formats.registry import load_file
     from pmsi_export.runtime.preprocess import load_image
 
     photo, contract = tmp_path / "photo.png", read_contract(model)

@@ -7,7 +7,7 @@ from PIL import Image
 
 from pmsi_export.commands.predict import predict
 from pmsi_export.contract.schema import read_sidecar
-from pmsi_export.registry import FORMATS
+from pmsi_export.formats.registry import FORMATS
 from pmsi_mobile.errors import MeasurementError
 from tests.export.conftest import CLASSES, make_checkpoint, run_command
 

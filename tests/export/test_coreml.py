@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from pmsi_export.contract.schema import read_contract, read_sidecar
-from pmsi_export.formats.coreml import embed, extract
-from pmsi_export.mil.package import (
+from pmsi_export.formats.coreml.convert import embed, extract
+from pmsi_export.formats.coreml.mil.package import (
     class_labels,
     main_block,
     read_specification,
     weights_path,
     write_specification,
 )
+from pmsi_export.formats.registry import FORMATS, load_file
 from pmsi_export.parity import agreement, judge
-from pmsi_export.registry import FORMATS, load_file
 from pmsi_export.runtime.runner import NotRunnable
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.errors import PmsiError
@@ -182,7 +182,7 @@ def test_labels_in_another_order_are_refused(copy):
 
 def test_a_contract_is_read_without_heavy_packages(models):
     code = (
-        "import sys; from pathlib import Path; from pmsi_export.formats.coreml import extract\n"
+        "import sys; from pathlib import Path; from pmsi_export.formats.coreml.convert import extract\n"
         "assert extract(Path(sys.argv[1])).text\n"
         "print([name for name in ('torch', 'coremltools', 'PIL') if name in sys.modules])"
     )

@@ -11,7 +11,7 @@ import pytest
 
 from pmsi_export.commands.export import export
 from pmsi_export.contract.schema import Contract, read_contract
-from pmsi_export.registry import FORMATS, container, load_file
+from pmsi_export.formats.registry import FORMATS, container, load_file
 from pmsi_mobile.errors import PmsiError
 from tests.export.test_contract import contract as any_contract
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pmsi_export.contract.schema import read_contract
-from pmsi_export.registry import FORMATS, load_file
+from pmsi_export.formats.registry import FORMATS, load_file
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.files import sha256, size_bytes
 

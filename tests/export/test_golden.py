@@ -8,7 +8,7 @@ from PIL import Image
 
 from pmsi_export.contract.golden_samples import GoldenSamples, golden_of, write_golden
 from pmsi_export.contract.schema import read_contract
-from pmsi_export.registry import FORMATS
+from pmsi_export.formats.registry import FORMATS
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.errors import PmsiError
 from tests.export.conftest import run_command

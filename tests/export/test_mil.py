@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from pmsi_export.mil.evaluator import read_program
-from pmsi_export.mil.operations import OPERATIONS, UnknownToEvaluator, _unpack
-from pmsi_export.mil.package import main_block, read_specification, write_specification
+from pmsi_export.formats.coreml.mil.evaluator import read_program
+from pmsi_export.formats.coreml.mil.operations import OPERATIONS, UnknownToEvaluator, _unpack
+from pmsi_export.formats.coreml.mil.package import main_block, read_specification, write_specification
 from tests.export.mil_cases import CASES, SIDE, Compressible, Network
 
 COMPRESSED = ("affine16", "skewed16", "palette16", "affine18", "skewed18", "groups18")

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pmsi_export.registry import FORMATS, PRECISIONS, format_of, get_format, load_file, refusal, require
-from pmsi_export.support import with_table
+from pmsi_export.formats.registry import FORMATS, PRECISIONS, format_of, get_format, load_file, refusal, require
+from pmsi_export.formats.support import with_table
 from pmsi_mobile.errors import PmsiError
 
 README = Path(__file__).parents[2] / "README.md"
@@ -46,7 +46,7 @@ def test_a_damaged_file_is_an_error_of_one_line(tmp_path, name):
 
 def test_the_readme_shows_what_the_registry_says():
     text = README.read_text(encoding="utf-8")
-    assert with_table(text) == text, "python -m pmsi_export.support README.md"
+    assert with_table(text) == text, "python -m pmsi_export.formats.support README.md"
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -5,8 +5,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pmsi_export.formats.registry import (
+    COMPRESSED,
+    FORMATS,
+    INT8_WEIGHTS,
+    PRECISIONS,
+    Format,
+    get_format,
+    refusal,
+    require,
+)
 from pmsi_export.job import Exported, Job, Variant
-from pmsi_export.registry import COMPRESSED, FORMATS, INT8_WEIGHTS, PRECISIONS, Format, get_format, refusal, require
 from pmsi_export.worker import Failure, export_apart, prepare_int8_apart, silence_tracker, stop_all
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError

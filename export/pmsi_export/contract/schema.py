@@ -208,7 +208,7 @@ def read_contract(model: Path) -> Contract:
     Raises PmsiError when the path is not an exported file, the file has no contract that this version can read, or
     its content is not the one that the contract was written for.
     """
-    from pmsi_export.registry import container, format_of
+    from pmsi_export.formats.registry import container, format_of
 
     known = format_of(model)
     if not model.exists():

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_export.contract.schema import Contract
-from pmsi_export.formats._tflite_int8 import to_int8
+from pmsi_export.formats.tflite.int8 import to_int8
 from pmsi_export.runtime.runner import Image, Runner, nhwc, of_one_image
 
 if TYPE_CHECKING:
@@ -147,6 +147,6 @@ def _requantise(path: Path, recipe: list[dict[str, Any]]) -> None:
 
 
 def _add_metadata(path: Path, contract: Contract) -> None:
-    from pmsi_export.tflite_metadata import with_metadata
+    from pmsi_export.formats.tflite.metadata import with_metadata
 
     path.write_bytes(with_metadata(path.read_bytes(), contract))

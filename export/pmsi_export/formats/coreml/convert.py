@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_export.contract.schema import Contract, Embedded
-from pmsi_export.mil.package import (
+from pmsi_export.formats.coreml.mil.package import (
     Specification,
     class_labels,
     manifest_path,
@@ -150,7 +150,7 @@ def _core_ml(path: Path) -> tuple[Callable[[Image], Any], Callable[[Any], dict[s
 def _evaluator(path: Path, threads: int) -> tuple[Callable[[Image], Any], Callable[[Any], dict[str, float]]]:
     import torch
 
-    from pmsi_export.mil.evaluator import UnknownToEvaluator, read_program
+    from pmsi_export.formats.coreml.mil.evaluator import UnknownToEvaluator, read_program
 
     torch.set_num_threads(threads)
     try:

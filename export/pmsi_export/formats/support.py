@@ -1,13 +1,13 @@
 """The README's table of formats and precisions, from the registry.
 
-python -m pmsi_export.support README.md    # writes it between the two marks
+python -m pmsi_export.formats.support README.md    # writes it between the two marks
 """
 
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from pmsi_export.registry import FORMATS, PRECISIONS
+from pmsi_export.formats.registry import FORMATS, PRECISIONS
 from pmsi_mobile.files import write_text
 
 MARKS = ("<!-- formats -->\n", "<!-- /formats -->\n")

@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pmsi_export.mil.operations import OPERATIONS, UnknownToEvaluator
-from pmsi_export.mil.package import Reader, data_type_name, main_block, open_weights, read_specification
+from pmsi_export.formats.coreml.mil.operations import OPERATIONS, UnknownToEvaluator
+from pmsi_export.formats.coreml.mil.package import Reader, data_type_name, main_block, open_weights, read_specification
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pmsi_export.contract.schema import Contract
-from pmsi_export.formats._executorch_int8 import to_int8
+from pmsi_export.formats.executorch.int8 import to_int8
 from pmsi_export.graph.fold import MixGraph
 from pmsi_export.runtime.runner import Image, Runner, nchw, of_one_image
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_export.contract.schema import Contract
-from pmsi_export.formats._onnx_int8 import to_int8
+from pmsi_export.formats.onnx.int8 import to_int8
 from pmsi_export.runtime.runner import Image, Runner, nchw, of_one_image
 from pmsi_mobile import __version__
 
