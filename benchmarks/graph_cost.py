@@ -23,11 +23,11 @@ from pmsi_bench.client import Job
 from pmsi_bench.measure import NotMeasured, Outcome, measure
 from pmsi_bench.statistics import Rounds, latency, ratio, round_medians_ms
 from pmsi_bench.system import machine_record
-from pmsi_export.diagnose import work
+from pmsi_export.checks.gates import not_measured
+from pmsi_export.checks.inspect import work
 from pmsi_export.exporter import describe
 from pmsi_export.formats.registry import format_module, get_format
 from pmsi_export.graph.fold import MixGraph, fold
-from pmsi_export.parity import not_measured
 from pmsi_export.runtime.silence import silenced
 from pmsi_mobile.checkpoint import Checkpoint, Golden
 from pmsi_mobile.cli import entry_point

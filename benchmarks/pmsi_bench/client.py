@@ -68,7 +68,7 @@ class Worker:
         return classes
 
     def describe(self) -> dict[str, Any]:
-        """`pmsi_export.diagnose.Diagnosis` of the file as a dictionary."""
+        """`pmsi_export.checks.inspect.Diagnosis` of the file as a dictionary."""
         return self._ask("describe")
 
     def _ask(self, command: str) -> dict[str, Any]:

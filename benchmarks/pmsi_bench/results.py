@@ -14,7 +14,7 @@ from pmsi_bench.statistics import Latency, Ratio, latency, ratio, round_medians_
 from pmsi_bench.subject import Subject
 from pmsi_bench.sustained import Window
 from pmsi_bench.system import Machine
-from pmsi_export.diagnose import Operator
+from pmsi_export.checks.inspect import Operator
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import size_bytes
 

@@ -166,7 +166,7 @@ def _classify(runner: Runner, images: Path) -> list[int]:
 
 
 def _describe(model: Path) -> dict[str, Any]:
-    from pmsi_export.diagnose import diagnose, diagnose_checkpoint
+    from pmsi_export.checks.inspect import diagnose, diagnose_checkpoint
 
     described = asdict(diagnose_checkpoint(model) if model.suffix == ".pt" else diagnose(model))
     del described["file"]

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from pmsi_export.checks.gates import agreement, judge, not_measured
+from pmsi_export.checks.photos import EvaluationPhotos
 from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
 from pmsi_export.contract.schema import (
     Agreement,
@@ -28,8 +30,6 @@ from pmsi_export.formats.registry import COMPRESSED, Format, container, format_m
 from pmsi_export.graph.fold import MixGraph, fold
 from pmsi_export.graph.variant import load_variant
 from pmsi_export.job import Exported, Job, Variant
-from pmsi_export.parity import agreement, judge, not_measured
-from pmsi_export.photos import EvaluationPhotos
 from pmsi_export.runtime.preprocess import load_images, load_resized
 from pmsi_export.runtime.runner import Image, NotRunnable, Runner, all_classes
 from pmsi_export.staging import put_in_place, set_aside, staging

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from pmsi_export.formats.registry import Format, get_format
 
 if TYPE_CHECKING:
+    from pmsi_export.checks.photos import EvaluationPhotos
     from pmsi_export.contract.schema import Contract
-    from pmsi_export.photos import EvaluationPhotos
 
 
 @dataclass(frozen=True)

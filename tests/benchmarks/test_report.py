@@ -19,8 +19,8 @@ from pmsi_bench.subject import Subject
 from pmsi_bench.sustained import Window
 from pmsi_bench.system import Machine
 from pmsi_bench.verdict import candidates, choice, verdict
+from pmsi_export.checks.inspect import Operator
 from pmsi_export.contract.schema import PreprocessingSpec
-from pmsi_export.diagnose import Operator
 from tests.benchmarks.browser import assert_looks_right, needs_browser
 from tests.benchmarks.conftest import SIDE
 

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from pmsi_export.checks.gates import agreement, judge
 from pmsi_export.contract.schema import read_contract, read_sidecar
 from pmsi_export.formats.coreml.convert import embed, extract
 from pmsi_export.formats.coreml.mil.package import (
@@ -18,7 +19,6 @@ from pmsi_export.formats.coreml.mil.package import (
     write_specification,
 )
 from pmsi_export.formats.registry import FORMATS, load_file
-from pmsi_export.parity import agreement, judge
 from pmsi_export.runtime.runner import NotRunnable
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.errors import PmsiError

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from pmsi_export.checks.gates import GATES, agreement, judge, not_measured
 from pmsi_export.graph.fold import fold
-from pmsi_export.parity import GATES, agreement, judge, not_measured
 from pmsi_export.runtime.reference import reference_runner
 from pmsi_export.runtime.runner import Runner, nchw
 from pmsi_mobile.checkpoint import load_checkpoint

@@ -15,8 +15,8 @@ from pmsi_bench.device.app_result import AppResult, parse_app_result
 from pmsi_bench.device.burst import Burst, Inspection, Job
 from pmsi_bench.device.folder import own_folder
 from pmsi_bench.device.parity import judge_golden
+from pmsi_export.checks.gates import not_measured
 from pmsi_export.contract.schema import Parity
-from pmsi_export.parity import not_measured
 from pmsi_export.runtime.runner import NotRunnable
 from pmsi_mobile.errors import MeasurementError, PmsiError
 from pmsi_mobile.files import sha256

@@ -13,8 +13,8 @@ from pmsi_bench.device.record import DeviceRecord
 from pmsi_bench.device.session import Outcome
 from pmsi_bench.device.thermal import Thermal
 from pmsi_bench.statistics import Ratio, ratio
+from pmsi_export.checks.gates import not_measured
 from pmsi_export.contract.schema import Parity
-from pmsi_export.parity import not_measured
 from pmsi_mobile.files import size_bytes
 
 

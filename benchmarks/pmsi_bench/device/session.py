@@ -10,8 +10,8 @@ from pmsi_bench.device.adb import DeviceLost, Phone
 from pmsi_bench.device.burst import Burst, DeviceRunner, Inspection, Job
 from pmsi_bench.device.thermal import Thermal, read_thermal
 from pmsi_bench.measure import rotated
+from pmsi_export.checks.gates import not_measured
 from pmsi_export.contract.schema import Parity
-from pmsi_export.parity import not_measured
 from pmsi_export.runtime.runner import NotRunnable
 from pmsi_mobile.errors import MeasurementError
 

@@ -14,8 +14,8 @@ from pmsi_bench.device.folder import end_programs, own_folder
 from pmsi_bench.device.output import ToolOutput, parse_output
 from pmsi_bench.device.parity import judge_golden
 from pmsi_bench.device.profile import parse_profile
+from pmsi_export.checks.gates import not_measured
 from pmsi_export.contract.schema import Parity
-from pmsi_export.parity import not_measured
 from pmsi_export.runtime.runner import Image, NotRunnable, Probabilities, nhwc
 from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.files import sha256

@@ -9,7 +9,7 @@ import typer
 from pmsi_export.commands.predict import CHECKPOINT_SUFFIXES
 
 if TYPE_CHECKING:
-    from pmsi_export.diagnose import Diagnosis
+    from pmsi_export.checks.inspect import Diagnosis
     from pmsi_export.weights.int8 import LayerLoss
 
 
@@ -22,7 +22,7 @@ def show_diagnosis(paths: Sequence[Path], int8: bool, calibration: Path | None, 
     import json
     from dataclasses import asdict
 
-    from pmsi_export.diagnose import diagnose, diagnose_checkpoint
+    from pmsi_export.checks.inspect import diagnose, diagnose_checkpoint
 
     rows = []
     for path in paths:
@@ -39,8 +39,8 @@ def show_diagnosis(paths: Sequence[Path], int8: bool, calibration: Path | None, 
 
 
 def _int8_losses(checkpoint: Path, calibration: Path | None) -> "list[LayerLoss]":
-    from pmsi_export.diagnose import diagnose_int8
-    from pmsi_export.photos import calibration_photos
+    from pmsi_export.checks.inspect import diagnose_int8
+    from pmsi_export.checks.photos import calibration_photos
 
     return diagnose_int8(checkpoint, calibration_photos(calibration, checkpoint, needed=True))
 

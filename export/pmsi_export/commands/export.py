@@ -21,7 +21,7 @@ from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_export.photos import EvaluationPhotos
+    from pmsi_export.checks.photos import EvaluationPhotos
 
 CONVERTER_BYTES = 3 << 30
 """Memory that one converter takes at most."""
@@ -121,7 +121,7 @@ def export(
         raise PmsiError(f"checkpoint {checkpoint} does not exist")
     calibrating: list[Path] = []
     if any(precision in (*INT8_WEIGHTS, *COMPRESSED) for _, precision in chosen):
-        from pmsi_export.photos import calibration_photos
+        from pmsi_export.checks.photos import calibration_photos
 
         needed = any(precision == "int8" for _, precision in chosen)
         calibrating = calibration_photos(calibration, checkpoint, needed=needed)
@@ -204,7 +204,7 @@ def _choose(
 
 
 def _evaluation_photos(folder: Path | None, checkpoint: Path, variant: Variant) -> "EvaluationPhotos | None":
-    from pmsi_export.photos import evaluation_photos
+    from pmsi_export.checks.photos import evaluation_photos
     from pmsi_mobile.progress import progress
 
     with progress("training network") as report:
