@@ -25,9 +25,9 @@ from pmsi_bench.statistics import Rounds, latency, ratio, round_medians_ms
 from pmsi_bench.system import machine_record
 from pmsi_export.checks.gates import not_measured
 from pmsi_export.checks.inspect import work
-from pmsi_export.exporter import describe
 from pmsi_export.formats.registry import format_module, get_format
 from pmsi_export.graph.fold import MixGraph, fold
+from pmsi_export.jobs.exporter import describe
 from pmsi_export.runtime.silence import silenced
 from pmsi_mobile.checkpoint import Checkpoint, Golden
 from pmsi_mobile.cli import entry_point

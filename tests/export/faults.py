@@ -22,13 +22,13 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pmsi_export import exporter
 from pmsi_export.checks.photos import EvaluationPhotos
 from pmsi_export.contract.schema import Contract
 from pmsi_export.contract.zip_trailer import CONTRACT, LABELS
 from pmsi_export.formats.registry import FORMATS, container, format_module, load_file
 from pmsi_export.graph.fold import fold
-from pmsi_export.job import Exported, Job, Variant
+from pmsi_export.jobs import exporter
+from pmsi_export.jobs.job import Exported, Job, Variant
 from pmsi_export.runtime.preprocess import load_image, load_resized
 from pmsi_export.runtime.reference import reference_runner
 from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint, save_checkpoint

@@ -34,7 +34,7 @@ def models(checkpoint, tmp_path_factory):
     folder = tmp_path_factory.mktemp("coreml")
     code = (
         "import sys; from pathlib import Path\n"
-        "from pmsi_export.exporter import export; from pmsi_export.job import Job\n"
+        "from pmsi_export.jobs.exporter import export; from pmsi_export.jobs.job import Job\n"
         "checkpoint, folder, *precisions = sys.argv[1:]\n"
         "for each in precisions: export(Job(Path(checkpoint), 'coreml', each, Path(folder), 'ckpt'))"
     )

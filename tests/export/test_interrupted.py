@@ -15,10 +15,10 @@ import psutil
 import pytest
 
 from pmsi_export.contract.schema import Parity, read_contract, read_sidecar, sidecar_path
-from pmsi_export.exporter import _put_in_place, export
 from pmsi_export.formats.registry import FORMATS, container, load_file
-from pmsi_export.job import Job
-from pmsi_export.staging import PREFIX, put_in_place, staging
+from pmsi_export.jobs.exporter import _put_in_place, export
+from pmsi_export.jobs.job import Job
+from pmsi_export.jobs.staging import PREFIX, put_in_place, staging
 from tests.export.test_embed import contract_of, plain_model
 
 SCRIPT = Path(sys.executable).with_name("pmsi-export")

@@ -1,8 +1,8 @@
 import os
 from multiprocessing import Pipe
 
-from pmsi_export.job import Job
-from pmsi_export.worker import Failure, _answer, export_apart
+from pmsi_export.jobs.job import Job
+from pmsi_export.jobs.subprocesses import Failure, _answer, export_apart
 
 
 class Bomb:

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pmsi_export.job import Exported, Job
-from pmsi_export.worker import Failure
+from pmsi_export.jobs.job import Exported, Job
+from pmsi_export.jobs.subprocesses import Failure
 from pmsi_mobile.terminal import console_for
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from pmsi_export.formats.registry import (
     refusal,
     require,
 )
-from pmsi_export.job import Exported, Job, Variant
-from pmsi_export.worker import Failure, export_apart, prepare_int8_apart, silence_tracker, stop_all
+from pmsi_export.jobs.job import Exported, Job, Variant
+from pmsi_export.jobs.subprocesses import Failure, export_apart, prepare_int8_apart, silence_tracker, stop_all
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
@@ -109,9 +109,9 @@ def export(
 
         show(checkpoint, as_json)
         return
-    from pmsi_export.app import check_app, put_into_app
     from pmsi_export.commands._export_output import print_table, row, why_not
     from pmsi_export.contract.schema import write_labels
+    from pmsi_export.jobs.android_assets import check_app, put_into_app
 
     if no_verify and data:
         raise PmsiError("--no-verify measures nothing: leave out --data")

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from torchvision.transforms.v2 import functional as F
 
-from pmsi_export.job import Variant
+from pmsi_export.jobs.job import Variant
 from pmsi_export.runtime.reference import reference_runner
 from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint
 from pmsi_mobile.errors import PmsiError

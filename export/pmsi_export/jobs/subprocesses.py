@@ -11,9 +11,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pmsi_export.job import Exported, Job, Variant
+from pmsi_export.jobs.job import Exported, Job, Variant
+from pmsi_export.jobs.staging import remove_abandoned
 from pmsi_export.runtime.silence import silenced
-from pmsi_export.staging import remove_abandoned
 from pmsi_mobile.errors import PmsiError
 
 FULL_DISK = 1 << 20
@@ -56,13 +56,13 @@ def stop_all() -> bool:
 
 
 def _export(job: Job) -> Exported:
-    from pmsi_export.exporter import export
+    from pmsi_export.jobs.exporter import export
 
     return export(job)
 
 
 def _prepare_int8(checkpoint: Path, variant: Variant, photos: Sequence[Path], path: Path) -> None:
-    from pmsi_export.exporter import prepare_int8
+    from pmsi_export.jobs.exporter import prepare_int8
 
     prepare_int8(checkpoint, variant, photos, path)
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pmsi_export.formats.registry import Format
-from pmsi_export.job import Job
+from pmsi_export.jobs.job import Job
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import atomic_write
 

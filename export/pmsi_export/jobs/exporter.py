@@ -29,10 +29,10 @@ from pmsi_export.contract.schema import (
 from pmsi_export.formats.registry import COMPRESSED, Format, container, format_module, load_file, require
 from pmsi_export.graph.fold import MixGraph, fold
 from pmsi_export.graph.variant import load_variant
-from pmsi_export.job import Exported, Job, Variant
+from pmsi_export.jobs.job import Exported, Job, Variant
+from pmsi_export.jobs.staging import put_in_place, set_aside, staging
 from pmsi_export.runtime.preprocess import load_images, load_resized
 from pmsi_export.runtime.runner import Image, NotRunnable, Runner, all_classes
-from pmsi_export.staging import put_in_place, set_aside, staging
 from pmsi_export.weights.float16 import round_to_half
 from pmsi_export.weights.low_bit import compress
 from pmsi_mobile.checkpoint import Checkpoint
