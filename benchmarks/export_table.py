@@ -17,7 +17,8 @@ from pmsi_bench.measure import NotMeasured, Outcome, measure
 from pmsi_bench.statistics import latency, ratio, round_medians_ms
 from pmsi_bench.system import machine_record
 from pmsi_export.checks.inspect import Diagnosis, diagnose
-from pmsi_export.contract.schema import Contract, read_contract
+from pmsi_export.contract.schema import Contract
+from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import FORMATS
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import PmsiError

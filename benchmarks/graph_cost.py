@@ -25,7 +25,7 @@ from pmsi_bench.statistics import Rounds, latency, ratio, round_medians_ms
 from pmsi_bench.system import machine_record
 from pmsi_export.checks.gates import not_measured
 from pmsi_export.checks.inspect import work
-from pmsi_export.formats.registry import format_module, get_format
+from pmsi_export.formats.registry import converter, get_format
 from pmsi_export.graph.fold import MixGraph, fold
 from pmsi_export.jobs.exporter import describe
 from pmsi_export.runtime.silence import silenced
@@ -109,7 +109,7 @@ def convert(variant: Variant, side: int, name: str, path: Path) -> None:
             checkpoint = Checkpoint(_config(variant, side), CLASSES, {}, {}, Golden(torch.empty(0), torch.empty(0)), {})
             known = get_format(name)
             contract = describe(checkpoint, "0" * 64, known, not_measured("fp32", "random weights"))
-            format_module(known).convert(_mix_graph(variant, side), contract, temporary)
+            converter(known).convert(_mix_graph(variant, side), contract, temporary)
         elif name == "tflite":
             import litert_torch
 

@@ -22,7 +22,8 @@ from shutil import which
 from time import perf_counter_ns
 from typing import Any, TextIO
 
-from pmsi_export.formats.registry import format_module, format_of, load_file, require
+from pmsi_export.formats.open import load_file
+from pmsi_export.formats.registry import format_of, loader, require
 from pmsi_export.runtime.runner import Image, NotRunnable, Runner
 from pmsi_mobile.errors import PmsiError
 
@@ -127,7 +128,7 @@ def _exported(model: Path, threads: int) -> Callable[[], Runner]:
             model, f"{known.runtime} does not exist on this system, and the {known.runtime_here} gives no latencies"
         )
     require(known, known.run_needs)
-    format_module(known)
+    loader(known)
     import_module(known.runtime_module)
     return lambda: load_file(model, threads, verify=False)
 

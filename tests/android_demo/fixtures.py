@@ -21,8 +21,8 @@ from PIL import Image
 
 from pmsi_export.checks.gates import GATES, agreement
 from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
-from pmsi_export.contract.schema import read_contract
-from pmsi_export.formats.registry import container, format_of, load_file
+from pmsi_export.formats.open import load_file, read_contract
+from pmsi_export.formats.registry import container, format_of
 from pmsi_export.runtime.preprocess import load_image
 from pmsi_export.runtime.runner import Runner
 from pmsi_mobile.checkpoint import load_checkpoint

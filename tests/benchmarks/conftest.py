@@ -16,7 +16,7 @@ from pmsi_export.contract.schema import (
     Parity,
     PreprocessingSpec,
 )
-from pmsi_export.formats.onnx.convert import metadata as onnx_metadata
+from pmsi_export.formats.onnx import metadata as onnx_metadata
 
 SIDE = 32
 SUFFIXES = {".onnx": "onnx", ".mlpackage": "coreml"}

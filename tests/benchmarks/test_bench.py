@@ -94,7 +94,7 @@ def test_wrong_use_is_one_line_and_exit_code_two(tmp_path: Path):
 
 
 def _read_all(path: Path) -> None:
-    from pmsi_export.contract.schema import read_contract
+    from pmsi_export.formats.open import read_contract
 
     for model in find_models([path]):
         read_contract(model)

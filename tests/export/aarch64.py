@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 
 from pmsi_export.checks.gates import GATES, agreement
 from pmsi_export.contract.golden_samples import golden_of
-from pmsi_export.contract.schema import read_contract
-from pmsi_export.formats.registry import load_file
+from pmsi_export.formats.open import load_file, read_contract
 from pmsi_export.runtime.runner import Image, Runner
 from pmsi_mobile.errors import PmsiError
 

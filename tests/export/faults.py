@@ -25,10 +25,12 @@ from torch.nn import functional as F
 from pmsi_export.checks.photos import EvaluationPhotos
 from pmsi_export.contract.schema import Contract
 from pmsi_export.contract.zip_trailer import CONTRACT, LABELS
-from pmsi_export.formats.registry import FORMATS, container, format_module, load_file
+from pmsi_export.formats.open import load_file
+from pmsi_export.formats.registry import FORMATS, container, converter
 from pmsi_export.graph.fold import fold
+from pmsi_export.graph.variant import Variant
 from pmsi_export.jobs import exporter
-from pmsi_export.jobs.job import Exported, Job, Variant
+from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.runtime.preprocess import load_image, load_resized
 from pmsi_export.runtime.reference import reference_runner
 from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint, save_checkpoint
@@ -396,7 +398,7 @@ def tflite_becomes(workshop: Workshop, change: Callable[[SimpleNamespace], None]
         change(SimpleNamespace(model=model, graph=model.subgraphs[0], schema=schema))
         path.write_bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
-    return mock.patch.object(format_module(FORMATS["tflite"]), "convert", convert)
+    return mock.patch.object(converter(FORMATS["tflite"]), "convert", convert)
 
 
 def double_scale(file: SimpleNamespace, tensor: int) -> None:

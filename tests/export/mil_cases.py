@@ -93,9 +93,9 @@ class Compressible(nn.Module):
 
 
 def main(folder: Path) -> None:
-    from pmsi_export.formats.coreml.convert import _coremltools
+    from pmsi_export.formats.coreml.tools import import_coremltools
 
-    ct = _coremltools()
+    ct = import_coremltools()
     import coremltools.optimize.coreml as compression
 
     warnings.simplefilter("ignore")

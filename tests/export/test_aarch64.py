@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pmsi_export.checks.gates import GATES, agreement
-from pmsi_export.contract.schema import read_contract
+from pmsi_export.formats.open import read_contract
 from tests.export.aarch64 import SUFFIXES, VARIABLE, probabilities, runner_of, why_not
 
 REASON = why_not(os.environ.get(VARIABLE))

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pmsi_export.contract.schema import Contract, read_contract
+from pmsi_export.contract.schema import Contract
+from pmsi_export.formats.open import read_contract
 from tests.export.test_fixtures import FOLDER
 
 TFLITE = sorted(FOLDER.glob("*.tflite"))
@@ -123,7 +124,7 @@ def test_mediapipe_takes_the_tflite_as_it_is_and_names_our_class(model, photos, 
 
 @pytest.mark.parametrize("model", ONNX, ids=lambda model: model.name)
 def test_onnx_runtime_needs_nothing_but_the_files_metadata(model, tmp_path):
-    from pmsi_export.formats.registry import load_file
+    from pmsi_export.formats.open import load_file
     from pmsi_export.runtime.preprocess import load_image
 
     photo, contract = tmp_path / "photo.png", read_contract(model)

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from pmsi_export.checks.gates import agreement, judge
-from pmsi_export.contract.schema import read_contract, read_sidecar
-from pmsi_export.formats.coreml.convert import embed, extract
+from pmsi_export.contract.schema import read_sidecar
+from pmsi_export.formats.coreml.metadata import embed, extract
 from pmsi_export.formats.coreml.mil.package import (
     class_labels,
     main_block,
@@ -18,7 +18,8 @@ from pmsi_export.formats.coreml.mil.package import (
     weights_path,
     write_specification,
 )
-from pmsi_export.formats.registry import FORMATS, load_file
+from pmsi_export.formats.open import load_file, read_contract
+from pmsi_export.formats.registry import FORMATS
 from pmsi_export.runtime.runner import NotRunnable
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.errors import PmsiError
@@ -182,7 +183,7 @@ def test_labels_in_another_order_are_refused(copy):
 
 def test_a_contract_is_read_without_heavy_packages(models):
     code = (
-        "import sys; from pathlib import Path; from pmsi_export.formats.coreml.convert import extract\n"
+        "import sys; from pathlib import Path; from pmsi_export.formats.coreml.metadata import extract\n"
         "assert extract(Path(sys.argv[1])).text\n"
         "print([name for name in ('torch', 'coremltools', 'PIL') if name in sys.modules])"
     )

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from pmsi_export.commands.export import export
-from pmsi_export.contract.schema import Contract, read_contract
-from pmsi_export.formats.registry import FORMATS, container, load_file
+from pmsi_export.contract.schema import Contract
+from pmsi_export.formats.open import load_file, read_contract
+from pmsi_export.formats.registry import FORMATS, container
 from pmsi_mobile.errors import PmsiError
 from tests.export.test_contract import contract as any_contract
 
@@ -172,7 +173,7 @@ def test_a_contract_of_a_newer_version_says_what_to_upgrade(model, name, tmp_pat
 
 def test_reading_a_contract_imports_no_framework(model):
     code = (
-        "import sys; from pathlib import Path; from pmsi_export.contract.schema import read_contract\n"
+        "import sys; from pathlib import Path; from pmsi_export.formats.open import read_contract\n"
         f"print(len(read_contract(Path({str(model)!r})).classes))\n"
         "print([n for n in ('torch', 'tensorflow', 'onnx', 'ai_edge_litert', 'executorch') if n in sys.modules])"
     )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pmsi_export.formats.registry import load_file
+from pmsi_export.formats.open import load_file
 from tests.export.faults import FAULTS, Fault, Workshop, rows
 
 PAGE = Path(__file__).parents[2] / "export" / "FAULTS.md"

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pmsi_export.contract.schema import read_contract
-from pmsi_export.formats.registry import FORMATS, load_file
+from pmsi_export.formats.open import load_file, read_contract
+from pmsi_export.formats.registry import FORMATS
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.files import sha256, size_bytes
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pmsi_export.contract.golden_samples import GoldenSamples, golden_of, write_golden
-from pmsi_export.contract.schema import read_contract
+from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import FORMATS
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.errors import PmsiError

@@ -9,11 +9,9 @@ import pytest
 
 from pmsi_export.checks.gates import agreement
 from pmsi_export.checks.inspect import diagnose, diagnose_checkpoint
-from pmsi_export.contract.schema import read_contract
-from pmsi_export.formats.registry import load_file
+from pmsi_export.formats.open import load_file, read_contract
 from pmsi_export.formats.tflite.convert import quantise_dynamically
-from pmsi_export.graph.variant import load_variant
-from pmsi_export.jobs.job import Variant
+from pmsi_export.graph.variant import Variant, load_variant
 from pmsi_export.runtime.runner import Runner
 from pmsi_mobile.errors import PmsiError
 from tests.export.conftest import draw_picture, run_command

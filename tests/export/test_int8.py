@@ -11,9 +11,10 @@ import torch
 
 from pmsi_export.contract.schema import read_sidecar
 from pmsi_export.formats.executorch.int8 import to_int8
-from pmsi_export.formats.registry import load_file
+from pmsi_export.formats.open import load_file
+from pmsi_export.graph.variant import Variant
 from pmsi_export.jobs.exporter import _check_mix
-from pmsi_export.jobs.job import Job, Variant
+from pmsi_export.jobs.job import Job
 from pmsi_export.weights.int8 import quantise
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.errors import PmsiError

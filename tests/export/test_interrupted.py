@@ -14,8 +14,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pmsi_export.contract.schema import Parity, read_contract, read_sidecar, sidecar_path
-from pmsi_export.formats.registry import FORMATS, container, load_file
+from pmsi_export.contract.schema import Parity, read_sidecar, sidecar_path
+from pmsi_export.formats.open import load_file, read_contract
+from pmsi_export.formats.registry import FORMATS, container
 from pmsi_export.jobs.exporter import _put_in_place, export
 from pmsi_export.jobs.job import Job
 from pmsi_export.jobs.staging import PREFIX, put_in_place, staging

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from pmsi_export.formats.registry import FORMATS, PRECISIONS, format_of, get_format, load_file, refusal, require
+from pmsi_export.formats.open import load_file
+from pmsi_export.formats.registry import FORMATS, PRECISIONS, format_of, get_format, refusal, require
 from pmsi_export.formats.support import with_table
 from pmsi_mobile.errors import PmsiError
 

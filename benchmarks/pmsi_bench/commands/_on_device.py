@@ -74,7 +74,7 @@ def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "De
     from pmsi_bench.device.session import run_session
     from pmsi_bench.device.thermal import Cooling
     from pmsi_export.contract.golden_samples import golden_of
-    from pmsi_export.contract.schema import read_contract
+    from pmsi_export.formats.open import read_contract
     from pmsi_mobile.files import sha256
     from pmsi_mobile.progress import progress
 

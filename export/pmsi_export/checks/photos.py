@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pmsi_export.graph.variant import load_variant
-from pmsi_export.jobs.job import Variant
+from pmsi_export.graph.variant import Variant, load_variant
 from pmsi_export.runtime.preprocess import load_image
 from pmsi_export.runtime.reference import reference_runner
 from pmsi_mobile.data.calibration import FOLDER, PHOTOS

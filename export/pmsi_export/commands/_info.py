@@ -14,7 +14,7 @@ def show(model: Path, as_json: bool) -> None:
     """Print the contract inside a file, after checking it. Raises PmsiError as `read_contract` does."""
     import shlex
 
-    from pmsi_export.contract.schema import read_contract
+    from pmsi_export.formats.open import read_contract
 
     contract = read_contract(model)
     if as_json:

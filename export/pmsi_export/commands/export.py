@@ -15,7 +15,8 @@ from pmsi_export.formats.registry import (
     refusal,
     require,
 )
-from pmsi_export.jobs.job import Exported, Job, Variant
+from pmsi_export.graph.variant import Variant
+from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.subprocesses import Failure, export_apart, prepare_int8_apart, silence_tracker, stop_all
 from pmsi_mobile.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError

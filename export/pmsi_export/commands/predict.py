@@ -58,8 +58,7 @@ def _open(model: Path) -> "tuple[Runner, tuple[str, ...], Preprocessing]":
 
         checkpoint = load_checkpoint(model)
         return reference_runner(checkpoint), checkpoint.classes, checkpoint.config.preprocessing
-    from pmsi_export.contract.schema import read_contract
-    from pmsi_export.formats.registry import load_file
+    from pmsi_export.formats.open import load_file, read_contract
     from pmsi_export.runtime.runner import all_classes
 
     contract = read_contract(model)

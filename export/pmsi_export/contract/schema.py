@@ -199,31 +199,11 @@ def read_sidecar(model: Path) -> Contract:
     path = sidecar_path(model)
     if not path.is_file():
         raise PmsiError(f"{path} is missing: pmsi-export writes it beside the model, keep the two together")
-    return _parse(path.read_bytes(), path)
+    return parse_contract(path.read_bytes(), path)
 
 
-def read_contract(model: Path) -> Contract:
-    """The contract inside an exported file.
-
-    Raises PmsiError when the path is not an exported file, the file has no contract that this version can read, or
-    its content is not the one that the contract was written for.
-    """
-    from pmsi_export.formats.registry import container, format_of
-
-    known = format_of(model)
-    if not model.exists():
-        raise PmsiError(f"model {model} does not exist")
-    embedded = container(known).extract(model)
-    again = "export it again from its checkpoint"
-    if not embedded.text:
-        raise PmsiError(f"{model} has no contract inside, it is cut off or not from pmsi-export: {again}")
-    contract = _parse(embedded.text.encode(), model)
-    if contract.content_sha256 != embedded.content_sha256:
-        raise PmsiError(f"{model} has changed since it was exported, or has the contract of another file: {again}")
-    return contract
-
-
-def _parse(text: bytes, path: Path) -> Contract:
+def parse_contract(text: bytes, path: Path) -> Contract:
+    """The contract that a JSON text holds; `path` is where it was found. Raises PmsiError for any other text."""
     try:
         version = _SchemaVersion.model_validate_json(text).schema_version
         if version > SCHEMA_VERSION:

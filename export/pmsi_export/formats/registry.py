@@ -24,7 +24,7 @@ class Format:
     """One export format.
 
     runtime: what runs the files, in words for tables; runtime_module: the module that brings it into a process.
-    module, container: where its FormatModule and its Container are. precisions: those it can be written in -> the
+    container: where its Container is. precisions: those it can be written in -> the
     oldest runtime that takes the file. refused: the others -> why not, and what to do instead. layout: of the input
     image. convert_needs, run_needs: top-level modules that must be installed; `extra` installs them. half_biases: fp16
     files have float16 biases too. no_top_k: why a file cannot end in its k largest probabilities, and what to do
@@ -36,7 +36,6 @@ class Format:
     suffix: str
     runtime: str
     runtime_module: str
-    module: str
     container: str
     extra: str | None
     precisions: Mapping[str, str]
@@ -54,8 +53,8 @@ class Format:
         return self.stand_in.get(sys.platform, self.runtime)
 
 
-class FormatModule(Protocol):
-    """What a module in `pmsi_export.formats` offers."""
+class Converter(Protocol):
+    """What `pmsi_export.formats.<name>.convert` offers."""
 
     def convert(
         self, graph: "MixGraph", contract: "Contract", path: Path, calibration: "NDArray[np.uint8] | None" = None
@@ -64,6 +63,10 @@ class FormatModule(Protocol):
 
         calibration: photos [N, H, W, 3] for int8.
         """
+
+
+class Loader(Protocol):
+    """What `pmsi_export.formats.<name>.load` offers."""
 
     def load(self, path: Path, threads: int = 1) -> "Runner":
         """Open a file. Raises PmsiError when it cannot be read."""
@@ -97,7 +100,6 @@ FORMATS: Mapping[str, Format] = {
             suffix=".tflite",
             runtime="LiteRT",
             runtime_module="ai_edge_litert.interpreter",
-            module="pmsi_export.formats.tflite.convert",
             container="pmsi_export.contract.zip_trailer",
             extra="tflite",
             precisions={
@@ -116,7 +118,6 @@ FORMATS: Mapping[str, Format] = {
             suffix=".onnx",
             runtime="ONNX Runtime",
             runtime_module="onnxruntime",
-            module="pmsi_export.formats.onnx.convert",
             container="pmsi_export.formats.onnx.metadata",
             extra="onnx",
             precisions={"fp32": _ONNX, "fp16": _ONNX, "int8": _ONNX, "int8-dynamic": _ONNX},
@@ -130,7 +131,6 @@ FORMATS: Mapping[str, Format] = {
             suffix=".ptl",
             runtime="PyTorch Lite interpreter",
             runtime_module="torch.jit.mobile",
-            module="pmsi_export.formats.torchscript.convert",
             container="pmsi_export.contract.zip_trailer",
             extra=None,
             precisions={"fp32": "PyTorch Lite 2.0", "fp16": "PyTorch Lite 2.0"},
@@ -146,8 +146,7 @@ FORMATS: Mapping[str, Format] = {
             suffix=".mlpackage",
             runtime="Core ML",
             runtime_module="coremltools",
-            module="pmsi_export.formats.coreml.convert",
-            container="pmsi_export.formats.coreml.convert",
+            container="pmsi_export.formats.coreml.metadata",
             extra="coreml",
             precisions={
                 "fp32": "iOS 15, macOS 12",
@@ -173,7 +172,6 @@ FORMATS: Mapping[str, Format] = {
             suffix=".pte",
             runtime="ExecuTorch",
             runtime_module="executorch.runtime",
-            module="pmsi_export.formats.executorch.convert",
             container="pmsi_export.contract.zip_trailer",
             extra="executorch",
             precisions={"fp32": "ExecuTorch 1.0", "int8": "ExecuTorch 1.0"},
@@ -238,39 +236,12 @@ def require(known: Format, modules: tuple[str, ...]) -> None:
         )
 
 
-def load_file(path: Path, threads: int = 1, *, verify: bool = True) -> "Runner":
-    """Open an exported file with its runtime on `threads` CPU threads.
-
-    verify: check first that the file is whole and its contract its own. Without it, the runner of a top-k file gives
-    the k probabilities and their classes.
-    Raises NotRunnable when this system cannot run the file, PmsiError when the path is not an exported file, cannot be
-    read, or its runtime is not installed.
-    """
-    from pmsi_export.runtime.runner import all_classes
-    from pmsi_export.runtime.silence import silenced
-
-    known = format_of(path)
-    if not path.exists():
-        raise PmsiError(f"model {path} does not exist")
-    require(known, known.run_needs)
-    contract = None
-    if verify:
-        from pmsi_export.contract.schema import read_contract
-
-        contract = read_contract(path)
-    try:
-        with silenced():
-            runner = format_module(known).load(path, threads)
-    except PmsiError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise PmsiError(f"{path} cannot be read as a {known.name} model: {reason}") from None
-    return all_classes(runner, contract) if contract else runner
+def converter(known: Format) -> Converter:
+    return cast(Converter, import_module(f"pmsi_export.formats.{known.name}.convert"))
 
 
-def format_module(known: Format) -> FormatModule:
-    return cast(FormatModule, import_module(known.module))
+def loader(known: Format) -> Loader:
+    return cast(Loader, import_module(f"pmsi_export.formats.{known.name}.load"))
 
 
 def container(known: Format) -> Container:

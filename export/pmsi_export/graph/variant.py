@@ -1,23 +1,48 @@
-"""A checkpoint as the graph that is exported sees it."""
+"""Which graph of a checkpoint is exported, and the checkpoint as that graph sees it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from torchvision.transforms.v2 import functional as F
-
-from pmsi_export.jobs.job import Variant
-from pmsi_export.runtime.reference import reference_runner
-from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint
 from pmsi_mobile.errors import PmsiError
 
+if TYPE_CHECKING:
+    from pmsi_mobile.checkpoint import Checkpoint
 
-def load_variant(path: Path, variant: Variant) -> Checkpoint:
+
+@dataclass(frozen=True)
+class Variant:
+    """Which graph of a checkpoint is exported.
+
+    head: `mix`, or `concat` for Eq. 7's classifier alone. size: side of the input in pixels, null for the one that
+    training used. top_k: give the k largest probabilities and their classes, null for all.
+    """
+
+    head: str = "mix"
+    size: int | None = None
+    top_k: int | None = None
+
+    def __str__(self) -> str:
+        """For file names: empty, or `-concat-224-top5`."""
+        parts = ["concat"] if self.head == "concat" else []
+        parts += [str(self.size)] if self.size else []
+        parts += [f"top{self.top_k}"] if self.top_k else []
+        return "".join(f"-{part}" for part in parts)
+
+
+def load_variant(path: Path, variant: Variant) -> "Checkpoint":
     """Load a checkpoint for another input size or head: photos are resized in proportion, and the golden samples
     carry what the training network gives in that way.
 
     Raises PmsiError when the checkpoint cannot be used, or has no such head or not so many classes.
     """
+    # Here and not above: the command line passes variants on without PyTorch.
+    import torch
+    from torchvision.transforms.v2 import functional as F
+
+    from pmsi_export.runtime.reference import reference_runner
+    from pmsi_mobile.checkpoint import Golden, load_checkpoint
+
     checkpoint = load_checkpoint(path)
     if variant.head == "concat" and checkpoint.config.method == "baseline":
         raise PmsiError("the baseline has one classifier and no concat head: leave out --head")

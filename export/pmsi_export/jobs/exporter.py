@@ -22,14 +22,14 @@ from pmsi_export.contract.schema import (
     Parity,
     PreprocessingSpec,
     ResizeAccuracy,
-    read_contract,
     sidecar_path,
     write_sidecar,
 )
-from pmsi_export.formats.registry import COMPRESSED, Format, container, format_module, load_file, require
+from pmsi_export.formats.open import load_file, read_contract
+from pmsi_export.formats.registry import COMPRESSED, Format, container, converter, require
 from pmsi_export.graph.fold import MixGraph, fold
-from pmsi_export.graph.variant import load_variant
-from pmsi_export.jobs.job import Exported, Job, Variant
+from pmsi_export.graph.variant import Variant, load_variant
+from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.staging import put_in_place, set_aside, staging
 from pmsi_export.runtime.preprocess import load_images, load_resized
 from pmsi_export.runtime.runner import Image, NotRunnable, Runner, all_classes
@@ -50,7 +50,7 @@ def export(job: Job) -> Exported:
     earlier export left under either name is removed. Raises PmsiError for a checkpoint that cannot be used and for a
     missing package.
     """
-    known, module = job.known, format_module(job.known)
+    known = job.known
     require(known, known.convert_needs)
     loaded = load_variant(job.checkpoint, job.variant)
     _check_mix(loaded, job)
@@ -60,7 +60,7 @@ def export(job: Job) -> Exported:
     with staging(job.target.parent) as folder:
         staged = folder / job.target.name
         start = time.perf_counter()
-        module.convert(graph, contract, staged, calibration)
+        converter(known).convert(graph, contract, staged, calibration)
         seconds = time.perf_counter() - start
         measured = _measure(staged, job, contract, loaded) if job.verify else {}
         digest = container(known).extract(staged).content_sha256

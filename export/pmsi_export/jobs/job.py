@@ -3,35 +3,16 @@
 Without PyTorch: the command line, which only passes these on, should not spend seconds on importing it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pmsi_export.formats.registry import Format, get_format
+from pmsi_export.graph.variant import Variant
 
 if TYPE_CHECKING:
     from pmsi_export.checks.photos import EvaluationPhotos
     from pmsi_export.contract.schema import Contract
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Which graph of a checkpoint is exported.
-
-    head: `mix`, or `concat` for Eq. 7's classifier alone. size: side of the input in pixels, null for the one that
-    training used. top_k: give the k largest probabilities and their classes, null for all.
-    """
-
-    head: str = "mix"
-    size: int | None = None
-    top_k: int | None = None
-
-    def __str__(self) -> str:
-        """For file names: empty, or `-concat-224-top5`."""
-        parts = ["concat"] if self.head == "concat" else []
-        parts += [str(self.size)] if self.size else []
-        parts += [f"top{self.top_k}"] if self.top_k else []
-        return "".join(f"-{part}" for part in parts)
 
 
 @dataclass(frozen=True)
@@ -51,7 +32,7 @@ class Job:
     verify: bool = True
     photos: "EvaluationPhotos | None" = None
     quantised: Path | None = None
-    variant: Variant = Variant()
+    variant: Variant = field(default_factory=Variant)
     calibration: tuple[Path, ...] = ()
 
     @property

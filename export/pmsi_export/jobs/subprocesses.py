@@ -11,7 +11,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from pmsi_export.jobs.job import Exported, Job, Variant
+from pmsi_export.graph.variant import Variant
+from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.staging import remove_abandoned
 from pmsi_export.runtime.silence import silenced
 from pmsi_mobile.errors import PmsiError

@@ -13,7 +13,7 @@ from unittest import mock
 from pmsi_bench.commands.bench import main
 from pmsi_bench.device.results import DeviceResult
 from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
-from pmsi_export.contract.schema import read_contract
+from pmsi_export.formats.open import read_contract
 from pmsi_mobile.checkpoint import load_checkpoint
 from tests.benchmarks.device.adbd.benchmark_model import tool_binary
 from tests.benchmarks.device.adbd.daemon import Daemon

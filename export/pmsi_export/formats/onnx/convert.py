@@ -1,14 +1,13 @@
 """ONNX in one file, for ONNX Runtime 1.14 (2023) and later."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_export.contract.schema import Contract
 from pmsi_export.formats.onnx.int8 import to_int8
-from pmsi_export.runtime.runner import Image, Runner, nchw, of_one_image
 from pmsi_mobile import __version__
 
 if TYPE_CHECKING:
@@ -36,25 +35,6 @@ def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDAr
     if contract.precision == "int8-dynamic":
         _quantise_dynamically(path)
     _describe(path, contract)
-
-
-def load(path: Path, threads: int = 1) -> Runner:
-    """Open an ONNX file with ONNX Runtime on the CPU."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    dtype = np.uint8 if session.get_inputs()[0].type == "tensor(uint8)" else np.float32
-
-    def prepare(image: Image) -> np.ndarray:
-        return nchw(image, dtype)
-
-    def run(native: np.ndarray) -> Any:
-        return of_one_image(session.run(None, {"image": native}))
-
-    return Runner(prepare, run)
 
 
 def _float_model(graph: "MixGraph", contract: Contract) -> "ModelProto":

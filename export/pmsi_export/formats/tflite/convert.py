@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from pmsi_export.contract.schema import Contract
 from pmsi_export.formats.tflite.int8 import to_int8
-from pmsi_export.runtime.runner import Image, Runner, nhwc, of_one_image
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,26 +26,6 @@ def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDAr
         assert calibration is not None
         path.write_bytes(to_int8(path.read_bytes(), calibration))
     _add_metadata(path, contract)
-
-
-def load(path: Path, threads: int = 1) -> Runner:
-    """Open a TFLite file with LiteRT's interpreter (XNNPACK)."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(path), num_threads=threads)
-    interpreter.allocate_tensors()
-    image = interpreter.get_input_details()[0]
-    outputs = [output["index"] for output in interpreter.get_output_details()]
-
-    def prepare(photo: Image) -> np.ndarray:
-        return nhwc(photo, image["dtype"])
-
-    def run(native: np.ndarray) -> Any:
-        interpreter.set_tensor(image["index"], native)
-        interpreter.invoke()
-        return of_one_image([interpreter.get_tensor(output) for output in outputs])
-
-    return Runner(prepare, run)
 
 
 def _write_float(graph: "MixGraph", contract: Contract, path: Path) -> None:

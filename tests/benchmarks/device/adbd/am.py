@@ -106,8 +106,7 @@ def _write_result(phone: Phone, extras: dict[str, str]) -> None:
 
 def _golden(phone: Phone, name: str) -> list[list[float]] | None:
     from pmsi_export.contract.golden_samples import golden_of
-    from pmsi_export.contract.schema import read_contract
-    from pmsi_export.formats.registry import load_file
+    from pmsi_export.formats.open import load_file, read_contract
 
     model = phone.path(f"{FILES}/models/{name}")
     golden = golden_of(model, read_contract(model))

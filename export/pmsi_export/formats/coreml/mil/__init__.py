@@ -1,0 +1,1 @@
+"""Core ML packages without Core ML: their specification and weights, and a reference evaluator of MIL programs."""

@@ -1,1 +1,0 @@
-"""Core ML packages without Core ML: their specification and weights, and a reference evaluator of MIL programs."""
