@@ -6,7 +6,7 @@ from typing import Any
 
 from pmsi_bench.client import Job, WorkerFailed, open_worker
 from pmsi_bench.results import Work
-from pmsi_bench.subject import Subject
+from pmsi_bench.subjects.subject import Subject
 from pmsi_export.checks.inspect import Operator
 
 _NOT_DELEGATED = ("interpreter", "portable")

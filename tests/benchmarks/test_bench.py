@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pmsi_bench.collect import find_models, short_names
 from pmsi_bench.results import BenchResult
+from pmsi_bench.subjects.collect import find_models, short_names
 from pmsi_mobile.errors import PmsiError
 
 MakeModel = Callable[[str], Path]

@@ -15,7 +15,7 @@ from pmsi_bench.client import Job
 from pmsi_bench.measure import Measurement, NotMeasured, Outcome, Timing
 from pmsi_bench.report import as_csv, as_html, as_markdown, write_report
 from pmsi_bench.results import BenchResult, Work, summarise
-from pmsi_bench.subject import Subject
+from pmsi_bench.subjects.subject import Subject
 from pmsi_bench.sustained import Window
 from pmsi_bench.system import Machine
 from pmsi_bench.verdict import candidates, choice, verdict

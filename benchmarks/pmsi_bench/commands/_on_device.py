@@ -65,7 +65,6 @@ def bench_on_device(
 def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "DeviceResult":
     from datetime import UTC, datetime
 
-    from pmsi_bench.collect import find_models
     from pmsi_bench.device.adb import choose_phone
     from pmsi_bench.device.burst import Job
     from pmsi_bench.device.folder import fixed_performance, screen_kept_on
@@ -73,6 +72,7 @@ def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "De
     from pmsi_bench.device.results import DeviceResult, device_rows
     from pmsi_bench.device.session import run_session
     from pmsi_bench.device.thermal import Cooling
+    from pmsi_bench.subjects.collect import find_models
     from pmsi_export.contract.golden_samples import golden_of
     from pmsi_export.formats.open import read_contract
     from pmsi_mobile.files import sha256

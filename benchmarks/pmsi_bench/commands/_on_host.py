@@ -14,7 +14,7 @@ from pmsi_mobile.errors import MeasurementError, PmsiError
 if TYPE_CHECKING:
     from pmsi_bench.accuracy import Accuracy
     from pmsi_bench.results import BenchResult
-    from pmsi_bench.subject import Subject
+    from pmsi_bench.subjects.subject import Subject
     from pmsi_bench.sustained import Window
     from pmsi_mobile.data.splits import Photo
 
@@ -64,11 +64,11 @@ def bench_on_host(files: Sequence[Path], options: HostOptions, *, as_json: bool,
 def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "BenchResult":
     from datetime import UTC, datetime
 
-    from pmsi_bench.collect import find_models
     from pmsi_bench.measure import Timing, measure
     from pmsi_bench.results import summarise
     from pmsi_bench.roofline import peak_macs_per_second
-    from pmsi_bench.subject import subjects
+    from pmsi_bench.subjects.collect import find_models
+    from pmsi_bench.subjects.subject import subjects
     from pmsi_bench.system import machine_record
     from pmsi_bench.work import describe
     from pmsi_mobile.progress import progress

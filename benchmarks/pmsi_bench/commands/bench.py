@@ -88,7 +88,7 @@ def bench(
     import shlex
     import sys
 
-    from pmsi_bench.sweep import split_sweep
+    from pmsi_bench.subjects.sweep import split_sweep
 
     phone_only = {
         "--runner app": runner is not Runner.benchmark_model,

@@ -7,12 +7,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pmsi_bench.collect import short_names
 from pmsi_bench.device.burst import Burst, Delegate, Inspection, Job
 from pmsi_bench.device.record import DeviceRecord
 from pmsi_bench.device.session import Outcome
 from pmsi_bench.device.thermal import Thermal
 from pmsi_bench.statistics import Ratio, ratio
+from pmsi_bench.subjects.collect import short_names
 from pmsi_export.checks.gates import not_measured
 from pmsi_export.contract.schema import Parity
 from pmsi_mobile.files import size_bytes

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from pmsi_bench.client import Job
-from pmsi_bench.collect import short_names
+from pmsi_bench.subjects.collect import short_names
 from pmsi_export.contract.schema import PreprocessingSpec
 from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import get_format
