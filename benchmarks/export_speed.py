@@ -18,7 +18,7 @@ from typing import Annotated
 import torch
 import typer
 
-from pmsi_bench.system import machine_record
+from pmsi_bench.host.machine import machine_record
 from pmsi_export.formats.registry import FORMATS
 from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
 from pmsi_mobile.cli import entry_point

@@ -8,12 +8,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from pmsi_bench.accuracy import Accuracy
-from pmsi_bench.measure import Measurement, NotMeasured, Outcome, Timing
+from pmsi_bench.host.accuracy import Accuracy
+from pmsi_bench.host.machine import Machine
+from pmsi_bench.host.rounds import Measurement, NotMeasured, Outcome, Timing
+from pmsi_bench.host.sustained import Window
 from pmsi_bench.statistics import Latency, Ratio, latency, ratio, round_medians_ms
 from pmsi_bench.subjects.subject import Subject
-from pmsi_bench.sustained import Window
-from pmsi_bench.system import Machine
 from pmsi_export.checks.inspect import Operator
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import size_bytes

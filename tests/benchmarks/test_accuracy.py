@@ -8,9 +8,9 @@ from shutil import which
 import pytest
 from PIL import Image
 
+from pmsi_bench.host.sustained import Window, slow_down
 from pmsi_bench.results import BenchResult
 from pmsi_bench.subjects.sweep import Sweep, split_sweep
-from pmsi_bench.sustained import Window, slow_down
 from pmsi_mobile.errors import PmsiError
 from tests.benchmarks.conftest import SIDE
 from tests.benchmarks.test_bench import pmsi_bench

@@ -105,7 +105,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     for child in psutil.Process(process.pid).children():
         # Others come and go.
         with suppress(psutil.Error):
-            if "pmsi_bench.worker" in child.cmdline():
+            if "pmsi_bench.host.worker" in child.cmdline():
                 found.append(child)
     return found
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pmsi_bench import client
-from pmsi_bench.client import Job, WorkerFailed, open_worker
-from pmsi_bench.measure import (
+from pmsi_bench.host import process as client
+from pmsi_bench.host.process import Job, WorkerFailed, open_worker
+from pmsi_bench.host.rounds import (
     LEAST_ROUNDS,
     MAX_INFERENCES,
     MIN_INFERENCES,

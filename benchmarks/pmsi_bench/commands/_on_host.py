@@ -12,10 +12,10 @@ import typer
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_bench.accuracy import Accuracy
+    from pmsi_bench.host.accuracy import Accuracy
+    from pmsi_bench.host.sustained import Window
     from pmsi_bench.results import BenchResult
     from pmsi_bench.subjects.subject import Subject
-    from pmsi_bench.sustained import Window
     from pmsi_mobile.data.splits import Photo
 
 
@@ -64,13 +64,13 @@ def bench_on_host(files: Sequence[Path], options: HostOptions, *, as_json: bool,
 def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "BenchResult":
     from datetime import UTC, datetime
 
-    from pmsi_bench.measure import Timing, measure
+    from pmsi_bench.host.machine import machine_record
+    from pmsi_bench.host.operators import describe
+    from pmsi_bench.host.roofline import peak_macs_per_second
+    from pmsi_bench.host.rounds import Timing, measure
     from pmsi_bench.results import summarise
-    from pmsi_bench.roofline import peak_macs_per_second
     from pmsi_bench.subjects.collect import find_models
     from pmsi_bench.subjects.subject import subjects
-    from pmsi_bench.system import machine_record
-    from pmsi_bench.work import describe
     from pmsi_mobile.progress import progress
 
     rows = subjects(find_models(files), options.threads, options.sides)
@@ -121,7 +121,7 @@ def _index(baseline: str | None, rows: Sequence["Subject"]) -> int:
 
 
 def _photos(rows: Sequence["Subject"], data: Path) -> "Sequence[Photo]":
-    from pmsi_bench.accuracy import evaluation_set
+    from pmsi_bench.host.accuracy import evaluation_set
 
     photos, notes = evaluation_set(data, rows)
     for note in notes:
@@ -132,7 +132,7 @@ def _photos(rows: Sequence["Subject"], data: Path) -> "Sequence[Photo]":
 def _accuracy(
     rows: Sequence["Subject"], photos: "Sequence[Photo]", problems: dict[str, list[str]]
 ) -> "dict[str, Accuracy]":
-    from pmsi_bench.accuracy import measure_accuracy
+    from pmsi_bench.host.accuracy import measure_accuracy
     from pmsi_mobile.progress import progress
 
     # A number of threads and a compiler change no answer.
@@ -146,7 +146,7 @@ def _accuracy(
 
 
 def _sustained(rows: Sequence["Subject"], minutes: float, problems: dict[str, list[str]]) -> "dict[str, list[Window]]":
-    from pmsi_bench.sustained import sustain
+    from pmsi_bench.host.sustained import sustain
     from pmsi_mobile.progress import progress
 
     total = round(60 * minutes * len(rows))

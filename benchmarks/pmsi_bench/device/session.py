@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pmsi_bench.device.adb import DeviceLost, Phone
 from pmsi_bench.device.burst import Burst, DeviceRunner, Inspection, Job
 from pmsi_bench.device.thermal import Thermal, read_thermal
-from pmsi_bench.measure import rotated
+from pmsi_bench.host.rounds import rotated
 from pmsi_export.checks.gates import not_measured
 from pmsi_export.contract.schema import Parity
 from pmsi_export.runtime.runner import NotRunnable

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pmsi_bench.client import Job
+from pmsi_bench.host.process import Job
 from pmsi_bench.subjects.collect import short_names
 from pmsi_export.contract.schema import PreprocessingSpec
 from pmsi_export.formats.open import read_contract

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from pmsi_bench.client import Worker, WorkerFailed, open_worker
+from pmsi_bench.host.process import Worker, WorkerFailed, open_worker
 from pmsi_bench.subjects.subject import CHECKPOINT, Subject
 from pmsi_mobile.data.splits import Photo, has_held_out, photos_for_evaluation
 from pmsi_mobile.errors import PmsiError

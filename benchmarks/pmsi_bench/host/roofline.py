@@ -1,4 +1,4 @@
-"""How many multiply-accumulates a second this machine's cores can do: `python -m pmsi_bench.roofline`.
+"""How many multiply-accumulates a second this machine's cores can do: `python -m pmsi_bench.host.roofline`.
 
 The largest rate over several float32 matrix products with NumPy's library. A file's rate is compared with it.
 """
@@ -17,7 +17,7 @@ def peak_macs_per_second(threads: int) -> float:
     count = str(threads)
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     environment = {**os.environ, **dict.fromkeys(names, count)}
-    command = [sys.executable, "-P", "-m", "pmsi_bench.roofline"]
+    command = [sys.executable, "-P", "-m", "pmsi_bench.host.roofline"]
     return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
-from pmsi_bench.client import Job, Worker, WorkerFailed, open_worker
+from pmsi_bench.host.process import Job, Worker, WorkerFailed, open_worker
 from pmsi_bench.statistics import ratio, round_medians_ms
 
 WARM_UP_SECONDS = 0.3

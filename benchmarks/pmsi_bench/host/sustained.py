@@ -6,7 +6,7 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict
 
-from pmsi_bench.client import Job, WorkerFailed, open_worker
+from pmsi_bench.host.process import Job, WorkerFailed, open_worker
 
 WINDOW_SECONDS = 1.0
 

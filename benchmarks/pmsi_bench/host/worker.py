@@ -1,4 +1,4 @@
-"""One model file in a process of its own: `python -m pmsi_bench.worker FILE --threads N --side PIXELS [--compiled]`.
+"""One model file in a process of its own: `python -m pmsi_bench.host.worker FILE --threads N --side PIXELS [--compiled]`.
 
 FILE is an exported file, or a checkpoint, whose folded graph PyTorch then runs. The process answers one JSON object a
 line. First, unasked, `{"load_ms": .., "first_inference_ms": .., "memory_bytes": ..}`, or `{"error": ..,
@@ -32,7 +32,7 @@ WARM_UP = 3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m pmsi_bench.worker")
+    parser = argparse.ArgumentParser(prog="python -m pmsi_bench.host.worker")
     parser.add_argument("model", type=Path)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--side", type=int, required=True)

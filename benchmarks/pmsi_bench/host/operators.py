@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from pmsi_bench.client import Job, WorkerFailed, open_worker
+from pmsi_bench.host.process import Job, WorkerFailed, open_worker
 from pmsi_bench.results import Work
 from pmsi_bench.subjects.subject import Subject
 from pmsi_export.checks.inspect import Operator

@@ -95,7 +95,7 @@ def open_worker(job: Job) -> Iterator[Worker]:
         sys.executable,
         "-P",
         "-m",
-        "pmsi_bench.worker",
+        "pmsi_bench.host.worker",
         str(job.model),
         "--threads",
         count,
