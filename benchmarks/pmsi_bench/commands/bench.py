@@ -121,7 +121,7 @@ def bench(
         }
         if unwanted := [name for name, value in host_only.items() if value is not None]:
             raise PmsiError(f"{unwanted[0]} does not go with --device: leave one of them out")
-        from pmsi_bench.commands._on_device import DeviceOptions, bench_on_device
+        from pmsi_bench.commands._on_phone import DeviceOptions, bench_on_device
 
         options = DeviceOptions(
             device, runner.value, delegate, cores, threads, runs, rounds or 20, benchmark_model, yes

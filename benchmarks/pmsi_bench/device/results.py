@@ -7,10 +7,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from pmsi_bench.device.burst import Burst, Delegate, Inspection, Job
-from pmsi_bench.device.record import DeviceRecord
-from pmsi_bench.device.session import Outcome
-from pmsi_bench.device.thermal import Thermal
+from pmsi_bench.phone.burst import Burst, Delegate, Inspection, Job
+from pmsi_bench.phone.record import DeviceRecord
+from pmsi_bench.phone.session import Outcome
+from pmsi_bench.phone.thermal import Thermal
 from pmsi_bench.statistics import Ratio, ratio
 from pmsi_bench.subjects.collect import short_names
 from pmsi_export.checks.gates import not_measured

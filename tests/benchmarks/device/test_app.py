@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pmsi_bench.device.app_result import parse_app_result
+from pmsi_bench.phone.app_result import parse_app_result
 from pmsi_mobile.errors import MeasurementError
 from tests.benchmarks.device.adbd.phone import App, Phone
 from tests.benchmarks.device.workbench import plugged_in, pmsi_bench

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pmsi_bench.device.binary import cache_folder, find_tool
+from pmsi_bench.phone.binary import cache_folder, find_tool
 from pmsi_mobile.errors import MeasurementError, PmsiError
 from tests.benchmarks.device.adbd.benchmark_model import tool_binary
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmsi_bench.device.output import Delegation, Statistics, parse_output
-from pmsi_bench.device.profile import parse_profile
+from pmsi_bench.phone.output import Delegation, Statistics, parse_output
+from pmsi_bench.phone.profile import parse_profile
 
 OUTPUTS = Path(__file__).with_name("outputs")
 

@@ -8,12 +8,12 @@ from unittest import mock
 import pytest
 from adbutils import AdbClient
 
-from pmsi_bench.device import thermal
-from pmsi_bench.device.adb import DeviceLost, TransferFailed, choose_phone
-from pmsi_bench.device.cores import Cluster, core_mask
-from pmsi_bench.device.folder import FOLDER, fixed_performance, own_folder, screen_kept_on
-from pmsi_bench.device.record import read_record
-from pmsi_bench.device.thermal import Cooling, read_thermal
+from pmsi_bench.phone import thermal
+from pmsi_bench.phone.adb import DeviceLost, TransferFailed, choose_phone
+from pmsi_bench.phone.cores import Cluster, core_mask
+from pmsi_bench.phone.folder import FOLDER, fixed_performance, own_folder, screen_kept_on
+from pmsi_bench.phone.record import read_record
+from pmsi_bench.phone.thermal import Cooling, read_thermal
 from pmsi_mobile.errors import PmsiError
 from tests.benchmarks.device.adbd.phone import Faults, Phone
 from tests.benchmarks.device.adbd.server import wait_until

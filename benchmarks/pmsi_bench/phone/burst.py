@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from pmsi_bench.device.profile import OpTime
+from pmsi_bench.phone.profile import OpTime
 from pmsi_export.contract.golden_samples import GoldenSamples
 from pmsi_export.contract.schema import Contract, Parity
 

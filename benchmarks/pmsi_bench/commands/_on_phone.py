@@ -13,10 +13,10 @@ import typer
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_bench.device.adb import Phone
-    from pmsi_bench.device.burst import Delegate, DeviceRunner
-    from pmsi_bench.device.record import DeviceRecord
     from pmsi_bench.device.results import DeviceResult
+    from pmsi_bench.phone.adb import Phone
+    from pmsi_bench.phone.burst import Delegate, DeviceRunner
+    from pmsi_bench.phone.record import DeviceRecord
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,13 @@ def bench_on_device(
 def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "DeviceResult":
     from datetime import UTC, datetime
 
-    from pmsi_bench.device.adb import choose_phone
-    from pmsi_bench.device.burst import Job
-    from pmsi_bench.device.folder import fixed_performance, screen_kept_on
-    from pmsi_bench.device.record import read_record
     from pmsi_bench.device.results import DeviceResult, device_rows
-    from pmsi_bench.device.session import run_session
-    from pmsi_bench.device.thermal import Cooling
+    from pmsi_bench.phone.adb import choose_phone
+    from pmsi_bench.phone.burst import Job
+    from pmsi_bench.phone.folder import fixed_performance, screen_kept_on
+    from pmsi_bench.phone.record import read_record
+    from pmsi_bench.phone.session import run_session
+    from pmsi_bench.phone.thermal import Cooling
     from pmsi_bench.subjects.collect import find_models
     from pmsi_export.contract.golden_samples import golden_of
     from pmsi_export.formats.open import read_contract
@@ -124,16 +124,16 @@ def _runner(
     options: DeviceOptions, phone: "Phone", record: "DeviceRecord", tool: Path | None
 ) -> "AbstractContextManager[DeviceRunner]":
     if tool:
-        from pmsi_bench.device.tool import tool_runner
+        from pmsi_bench.phone.tool import tool_runner
 
         return tool_runner(phone, _say, tool, threads=options.threads, runs=options.runs, mask=record.affinity)
-    from pmsi_bench.device.app import app_runner
+    from pmsi_bench.phone.app import app_runner
 
     return app_runner(phone, _say, threads=options.threads, runs=options.runs)
 
 
 def _tool(options: DeviceOptions, record: "DeviceRecord") -> Path:
-    from pmsi_bench.device.binary import find_tool
+    from pmsi_bench.phone.binary import find_tool
 
     def confirm(question: str) -> bool:
         return options.yes or (sys.stdin.isatty() and typer.confirm(question, err=True))

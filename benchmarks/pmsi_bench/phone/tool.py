@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from pmsi_bench.device.adb import DeviceLost, NoAnswer, Phone, TransferFailed
-from pmsi_bench.device.burst import Burst, Inspection, Job
-from pmsi_bench.device.folder import end_programs, own_folder
-from pmsi_bench.device.output import ToolOutput, parse_output
-from pmsi_bench.device.parity import judge_golden
-from pmsi_bench.device.profile import parse_profile
+from pmsi_bench.phone.adb import DeviceLost, NoAnswer, Phone, TransferFailed
+from pmsi_bench.phone.burst import Burst, Inspection, Job
+from pmsi_bench.phone.folder import end_programs, own_folder
+from pmsi_bench.phone.golden_check import judge_golden
+from pmsi_bench.phone.output import ToolOutput, parse_output
+from pmsi_bench.phone.profile import parse_profile
 from pmsi_export.checks.gates import not_measured
 from pmsi_export.contract.schema import Parity
 from pmsi_export.runtime.runner import Image, NotRunnable, Probabilities, nhwc

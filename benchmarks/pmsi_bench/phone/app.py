@@ -10,11 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pmsi_bench.device.adb import DeviceLost, NoAnswer, Phone
-from pmsi_bench.device.app_result import AppResult, parse_app_result
-from pmsi_bench.device.burst import Burst, Inspection, Job
-from pmsi_bench.device.folder import own_folder
-from pmsi_bench.device.parity import judge_golden
+from pmsi_bench.phone.adb import DeviceLost, NoAnswer, Phone
+from pmsi_bench.phone.app_result import AppResult, parse_app_result
+from pmsi_bench.phone.burst import Burst, Inspection, Job
+from pmsi_bench.phone.folder import own_folder
+from pmsi_bench.phone.golden_check import judge_golden
 from pmsi_export.checks.gates import not_measured
 from pmsi_export.contract.schema import Parity
 from pmsi_export.runtime.runner import NotRunnable

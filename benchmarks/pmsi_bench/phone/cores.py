@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from pmsi_bench.device.adb import Phone
+from pmsi_bench.phone.adb import Phone
 from pmsi_mobile.errors import PmsiError
 
 _CPUFREQ = "/sys/devices/system/cpu/cpu*/cpufreq"

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from pmsi_bench.device.adb import DeviceLost, Phone
+from pmsi_bench.phone.adb import DeviceLost, Phone
 from pmsi_mobile.errors import MeasurementError
 
 FOLDER = "/data/local/tmp/pmsi-bench"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pmsi_bench.device.burst import Job
+from pmsi_bench.phone.burst import Job
 from pmsi_export.checks.gates import GATES, agreement, not_measured
 from pmsi_export.contract.schema import Parity
 from pmsi_export.runtime.runner import Image, Probabilities, Runner

@@ -4,8 +4,8 @@ import re
 
 from pydantic import BaseModel, ConfigDict
 
-from pmsi_bench.device.adb import Phone
-from pmsi_bench.device.cores import Cluster, core_mask, read_clusters
+from pmsi_bench.phone.adb import Phone
+from pmsi_bench.phone.cores import Cluster, core_mask, read_clusters
 
 _PROPERTY = re.compile(r"^\[(.+?)\]: \[(.*)\]\r?$", re.MULTILINE)
 _LEVEL = re.compile(r"^\s*level: (\d+)", re.MULTILINE)

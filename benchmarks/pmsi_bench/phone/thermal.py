@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
-from pmsi_bench.device.adb import Phone
+from pmsi_bench.phone.adb import Phone
 
 COOL_SECONDS = 600.0
 """As long a phone is waited for, all waits of a run together."""
