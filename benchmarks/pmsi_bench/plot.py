@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmsi_bench.results import BenchResult
+from pmsi_bench.results.host_result import BenchResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pmsi_bench.choice import pareto_front
 from pmsi_bench.host.sustained import slow_down
 from pmsi_bench.page import csv_text, markdown_line, number, page
-from pmsi_bench.results import BenchResult, Figures, FileResult
+from pmsi_bench.results.choice import pareto_front
+from pmsi_bench.results.host_result import BenchResult, Figures, FileResult
+from pmsi_bench.results.host_verdict import candidates, choice, verdict
 from pmsi_bench.table import STOPPED
-from pmsi_bench.verdict import candidates, choice, verdict
 from pmsi_mobile.files import write_text
 
 

@@ -1,7 +1,7 @@
 """A result of this host as a table on the terminal."""
 
 from pmsi_bench.host.sustained import slow_down
-from pmsi_bench.results import BenchResult, FileResult
+from pmsi_bench.results.host_result import BenchResult, FileResult
 from pmsi_mobile.terminal import console_for
 
 STOPPED = {

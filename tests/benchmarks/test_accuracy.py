@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from pmsi_bench.host.sustained import Window, slow_down
-from pmsi_bench.results import BenchResult
+from pmsi_bench.results.host_result import BenchResult
 from pmsi_bench.subjects.sweep import Sweep, split_sweep
 from pmsi_mobile.errors import PmsiError
 from tests.benchmarks.conftest import SIDE

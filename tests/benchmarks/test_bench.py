@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pmsi_bench.results import BenchResult
+from pmsi_bench.results.host_result import BenchResult
 from pmsi_bench.subjects.collect import find_models, short_names
 from pmsi_mobile.errors import PmsiError
 

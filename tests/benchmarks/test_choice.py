@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pmsi_bench.choice import ACCURACY_LOSS, Candidate, lead, pareto_front, ranked
+from pmsi_bench.results.choice import ACCURACY_LOSS, Candidate, lead, pareto_front, ranked
 
 shares = st.integers(0, 100).map(lambda points: points / 100)
 rows = st.lists(st.tuples(st.integers(1, 50), st.none() | shares), max_size=8).map(

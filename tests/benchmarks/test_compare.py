@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from pmsi_bench.compare import compare
-from pmsi_bench.results import BenchResult
+from pmsi_bench.results.compare import compare
+from pmsi_bench.results.host_result import BenchResult
 from pmsi_bench.statistics import shift
 
 FILES = {"base.tflite": 20.0, "other.tflite": 10.0}

@@ -10,8 +10,8 @@ def show_comparison(old: Path, new: Path, *, as_json: bool) -> None:
     """Print what became slower or faster. Raises MeasurementError when something became slower, or failed."""
     import json
 
-    from pmsi_bench.compare import compare
-    from pmsi_bench.results import read_result
+    from pmsi_bench.results.compare import compare
+    from pmsi_bench.results.host_result import read_result
     from pmsi_mobile.errors import MeasurementError
 
     comparison = compare(read_result(old), read_result(new))

@@ -14,7 +14,7 @@ from pmsi_mobile.errors import MeasurementError, PmsiError
 if TYPE_CHECKING:
     from pmsi_bench.host.accuracy import Accuracy
     from pmsi_bench.host.sustained import Window
-    from pmsi_bench.results import BenchResult
+    from pmsi_bench.results.host_result import BenchResult
     from pmsi_bench.subjects.subject import Subject
     from pmsi_mobile.data.splits import Photo
 
@@ -39,8 +39,8 @@ def bench_on_host(files: Sequence[Path], options: HostOptions, *, as_json: bool,
     be measured."""
     from pmsi_bench.page import check_reports, write_reports
     from pmsi_bench.report import write_report
+    from pmsi_bench.results.host_verdict import choice, verdict
     from pmsi_bench.table import print_result
-    from pmsi_bench.verdict import choice, verdict
 
     check_reports(options.reports)
     result = _measure(files, options, command)
@@ -68,7 +68,7 @@ def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "Benc
     from pmsi_bench.host.operators import describe
     from pmsi_bench.host.roofline import peak_macs_per_second
     from pmsi_bench.host.rounds import Timing, measure
-    from pmsi_bench.results import summarise
+    from pmsi_bench.results.host_result import summarise
     from pmsi_bench.subjects.collect import find_models
     from pmsi_bench.subjects.subject import subjects
     from pmsi_mobile.progress import progress

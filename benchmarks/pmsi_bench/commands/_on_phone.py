@@ -13,10 +13,10 @@ import typer
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_bench.device.results import DeviceResult
     from pmsi_bench.phone.adb import Phone
     from pmsi_bench.phone.burst import Delegate, DeviceRunner
     from pmsi_bench.phone.record import DeviceRecord
+    from pmsi_bench.results.phone_result import DeviceResult
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ def bench_on_device(
     """
     from pmsi_bench.device.report import write_report
     from pmsi_bench.device.table import print_result
-    from pmsi_bench.device.verdict import verdict
     from pmsi_bench.page import check_reports, write_reports
+    from pmsi_bench.results.phone_verdict import verdict
 
     check_reports(reports)
     result = _measure(files, options, command)
@@ -65,13 +65,13 @@ def bench_on_device(
 def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "DeviceResult":
     from datetime import UTC, datetime
 
-    from pmsi_bench.device.results import DeviceResult, device_rows
     from pmsi_bench.phone.adb import choose_phone
     from pmsi_bench.phone.burst import Job
     from pmsi_bench.phone.folder import fixed_performance, screen_kept_on
     from pmsi_bench.phone.record import read_record
     from pmsi_bench.phone.session import run_session
     from pmsi_bench.phone.thermal import Cooling
+    from pmsi_bench.results.phone_result import DeviceResult, device_rows
     from pmsi_bench.subjects.collect import find_models
     from pmsi_export.contract.golden_samples import golden_of
     from pmsi_export.formats.open import read_contract

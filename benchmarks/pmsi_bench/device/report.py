@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pmsi_bench.choice import pareto_front
-from pmsi_bench.device.results import DeviceFigures, DeviceResult, DeviceRow
 from pmsi_bench.device.table import remarks
-from pmsi_bench.device.verdict import candidates, choice, verdict
 from pmsi_bench.page import csv_text, markdown_line, number, page
+from pmsi_bench.results.choice import pareto_front
+from pmsi_bench.results.phone_result import DeviceFigures, DeviceResult, DeviceRow
+from pmsi_bench.results.phone_verdict import candidates, choice, verdict
 from pmsi_mobile.files import write_text
 
 SHOWN_OPERATORS = 15

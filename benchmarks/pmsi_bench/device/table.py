@@ -1,6 +1,6 @@
 """A result of a phone as a table on the terminal."""
 
-from pmsi_bench.device.results import DeviceResult, DeviceRow
+from pmsi_bench.results.phone_result import DeviceResult, DeviceRow
 from pmsi_mobile.terminal import console_for
 
 

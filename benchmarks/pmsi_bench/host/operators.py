@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from pmsi_bench.host.process import Job, WorkerFailed, open_worker
-from pmsi_bench.results import Work
+from pmsi_bench.results.host_result import Work
 from pmsi_bench.subjects.subject import Subject
 from pmsi_export.checks.inspect import Operator
 

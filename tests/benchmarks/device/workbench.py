@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 from pmsi_bench.commands.bench import main
-from pmsi_bench.device.results import DeviceResult
+from pmsi_bench.results.phone_result import DeviceResult
 from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
 from pmsi_export.formats.open import read_contract
 from pmsi_mobile.checkpoint import load_checkpoint

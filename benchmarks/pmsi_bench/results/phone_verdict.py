@@ -1,7 +1,7 @@
 """Which file to ship to this phone, and on which delegate, in a sentence."""
 
-from pmsi_bench.choice import Candidate, lead, ranked
-from pmsi_bench.device.results import DeviceResult, DeviceRow
+from pmsi_bench.results.choice import Candidate, lead, ranked
+from pmsi_bench.results.phone_result import DeviceResult, DeviceRow
 
 
 def candidates(result: DeviceResult) -> list[Candidate]:

@@ -1,7 +1,7 @@
 """Which file to take on this host, in a sentence."""
 
-from pmsi_bench.choice import Candidate, lead, ranked
-from pmsi_bench.results import BenchResult, FileResult
+from pmsi_bench.results.choice import Candidate, lead, ranked
+from pmsi_bench.results.host_result import BenchResult, FileResult
 
 
 def candidates(result: BenchResult) -> list[Candidate]:

@@ -8,7 +8,7 @@ the machine.
 from dataclasses import dataclass
 from typing import Literal
 
-from pmsi_bench.results import BenchResult, Figures, FileResult
+from pmsi_bench.results.host_result import BenchResult, Figures, FileResult
 from pmsi_bench.statistics import CONFIDENCE, Ratio, shift
 
 SMALLEST = 0.02
