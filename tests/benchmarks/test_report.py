@@ -14,7 +14,7 @@ from pmsi_bench.host.machine import Machine
 from pmsi_bench.host.process import Job
 from pmsi_bench.host.rounds import Measurement, NotMeasured, Outcome, Timing
 from pmsi_bench.host.sustained import Window
-from pmsi_bench.report import as_csv, as_html, as_markdown, write_report
+from pmsi_bench.reports.host_report import as_csv, as_html, as_markdown, write_report
 from pmsi_bench.results.choice import pareto_front
 from pmsi_bench.results.host_result import BenchResult, Work, summarise
 from pmsi_bench.results.host_verdict import candidates, choice, verdict

@@ -37,10 +37,10 @@ class HostOptions:
 def bench_on_host(files: Sequence[Path], options: HostOptions, *, as_json: bool, command: str) -> None:
     """Measure the files and print the result. Raises PmsiError for wrong use, MeasurementError where a file could not
     be measured."""
-    from pmsi_bench.page import check_reports, write_reports
-    from pmsi_bench.report import write_report
+    from pmsi_bench.reports.host_report import write_report
+    from pmsi_bench.reports.host_table import print_result
+    from pmsi_bench.reports.page import check_reports, write_reports
     from pmsi_bench.results.host_verdict import choice, verdict
-    from pmsi_bench.table import print_result
 
     check_reports(options.reports)
     result = _measure(files, options, command)

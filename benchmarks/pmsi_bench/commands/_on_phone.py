@@ -42,9 +42,9 @@ def bench_on_device(
     Raises PmsiError for wrong use, and MeasurementError, after printing, where a file could not be measured, its
     outputs fail their gate or the phone was lost.
     """
-    from pmsi_bench.device.report import write_report
-    from pmsi_bench.device.table import print_result
-    from pmsi_bench.page import check_reports, write_reports
+    from pmsi_bench.reports.page import check_reports, write_reports
+    from pmsi_bench.reports.phone_report import write_report
+    from pmsi_bench.reports.phone_table import print_result
     from pmsi_bench.results.phone_verdict import verdict
 
     check_reports(reports)

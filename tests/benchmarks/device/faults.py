@@ -14,11 +14,11 @@ from types import ModuleType
 from typing import NamedTuple
 from unittest import mock
 
-from pmsi_bench.device.table import remarks
 from pmsi_bench.phone import adb as adb_module
 from pmsi_bench.phone import app as app_module
 from pmsi_bench.phone import thermal as thermal_module
 from pmsi_bench.phone import tool as tool_module
+from pmsi_bench.reports.phone_table import remarks
 from pmsi_bench.results.phone_result import DeviceResult
 from pmsi_mobile.files import write_text
 from pmsi_mobile.provenance import versions

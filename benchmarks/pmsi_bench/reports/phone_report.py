@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pmsi_bench.device.table import remarks
-from pmsi_bench.page import csv_text, markdown_line, number, page
+from pmsi_bench.reports.page import csv_text, markdown_line, number, page
+from pmsi_bench.reports.phone_table import remarks
 from pmsi_bench.results.choice import pareto_front
 from pmsi_bench.results.phone_result import DeviceFigures, DeviceResult, DeviceRow
 from pmsi_bench.results.phone_verdict import candidates, choice, verdict
@@ -21,7 +21,7 @@ def write_report(result: DeviceResult, path: Path) -> None:
 
 def as_html(result: DeviceResult) -> str:
     """The page as text."""
-    from pmsi_bench.plot import Bar, Point, accuracy_plot, latency_plot
+    from pmsi_bench.reports.plots import Bar, Point, accuracy_plot, latency_plot
 
     front = pareto_front(candidates(result))
     measured = [(row, row.figures) for row in result.rows if row.figures]

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from pmsi_bench.host.sustained import slow_down
-from pmsi_bench.page import csv_text, markdown_line, number, page
+from pmsi_bench.reports.host_table import STOPPED
+from pmsi_bench.reports.page import csv_text, markdown_line, number, page
 from pmsi_bench.results.choice import pareto_front
 from pmsi_bench.results.host_result import BenchResult, Figures, FileResult
 from pmsi_bench.results.host_verdict import candidates, choice, verdict
-from pmsi_bench.table import STOPPED
 from pmsi_mobile.files import write_text
 
 
@@ -19,7 +19,7 @@ def write_report(result: BenchResult, path: Path) -> None:
 
 def as_html(result: BenchResult) -> str:
     """The page as text."""
-    from pmsi_bench.plot import Bar, Point, accuracy_plot, latency_plot, sustained_plot
+    from pmsi_bench.reports.plots import Bar, Point, accuracy_plot, latency_plot, sustained_plot
 
     front = pareto_front(candidates(result))
     measured = [(file, file.figures) for file in result.files if file.figures]
