@@ -13,9 +13,9 @@ from typing import Annotated
 import typer
 
 from pmsi_bench.host.machine import machine_record
-from pmsi_bench.host.process import Job
 from pmsi_bench.host.rounds import NotMeasured, Outcome, measure
 from pmsi_bench.statistics import latency, ratio, round_medians_ms
+from pmsi_bench.subjects.subject import Job
 from pmsi_export.checks.inspect import Diagnosis, diagnose
 from pmsi_export.contract.schema import Contract
 from pmsi_export.formats.open import read_contract

@@ -20,9 +20,9 @@ from torch import nn
 from torch.nn import functional as F
 
 from pmsi_bench.host.machine import machine_record
-from pmsi_bench.host.process import Job
 from pmsi_bench.host.rounds import NotMeasured, Outcome, measure
 from pmsi_bench.statistics import Rounds, latency, ratio, round_medians_ms
+from pmsi_bench.subjects.subject import Job
 from pmsi_export.checks.gates import not_measured
 from pmsi_export.checks.inspect import work
 from pmsi_export.formats.registry import converter, get_format

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from pmsi_bench.host import process as client
-from pmsi_bench.host.process import Job, WorkerFailed, open_worker
+from pmsi_bench.host.process import WorkerFailed, open_worker
 from pmsi_bench.host.rounds import (
     LEAST_ROUNDS,
     MAX_INFERENCES,
@@ -18,9 +18,10 @@ from pmsi_bench.host.rounds import (
     Timing,
     burst_size,
     measure,
-    rotated,
 )
 from pmsi_bench.statistics import ratio, round_medians_ms
+from pmsi_bench.subjects.order import rotated
+from pmsi_bench.subjects.subject import Job
 from tests.benchmarks.conftest import SIDE
 
 MakeModel = Callable[[str], Path]

@@ -11,14 +11,14 @@ import pytest
 
 from pmsi_bench.host.accuracy import Accuracy
 from pmsi_bench.host.machine import Machine
-from pmsi_bench.host.process import Job
+from pmsi_bench.host.operators import Work
 from pmsi_bench.host.rounds import Measurement, NotMeasured, Outcome, Timing
 from pmsi_bench.host.sustained import Window
 from pmsi_bench.reports.host_report import as_csv, as_html, as_markdown, write_report
 from pmsi_bench.results.choice import pareto_front
-from pmsi_bench.results.host_result import BenchResult, Work, summarise
+from pmsi_bench.results.host_result import BenchResult, summarise
 from pmsi_bench.results.host_verdict import candidates, choice, verdict
-from pmsi_bench.subjects.subject import Subject
+from pmsi_bench.subjects.subject import Job, Subject
 from pmsi_export.checks.inspect import Operator
 from pmsi_export.contract.schema import PreprocessingSpec
 from tests.benchmarks.browser import assert_looks_right, needs_browser

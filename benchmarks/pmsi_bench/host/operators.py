@@ -4,12 +4,26 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from pmsi_bench.host.process import Job, WorkerFailed, open_worker
-from pmsi_bench.results.host_result import Work
-from pmsi_bench.subjects.subject import Subject
+from pydantic import BaseModel, ConfigDict
+
+from pmsi_bench.host.process import WorkerFailed, open_worker
+from pmsi_bench.subjects.subject import Job, Subject
 from pmsi_export.checks.inspect import Operator
 
 _NOT_DELEGATED = ("interpreter", "portable")
+
+
+class Work(BaseModel):
+    """What is in a file, and where it runs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    macs: int | None
+    """Multiply-accumulates of one image; null where no file of the same network shows them."""
+    delegated: float | None
+    """Share of the operators that the accelerator's delegate takes, in 0..1; null where there is no delegate."""
+    partitions: int | None
+    operators: list[Operator]
 
 
 def describe(subjects: Sequence[Subject]) -> dict[str, Work]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from threading import Timer
 from typing import IO, Any
 
+from pmsi_bench.subjects.subject import Job
+
 PATIENCE_SECONDS = 600.0
 """For one answer; a compiler may be at work."""
 
@@ -23,19 +25,6 @@ class WorkerFailed(Exception):
     def __init__(self, reason: str, not_runnable: bool = False) -> None:
         super().__init__(reason)
         self.not_runnable = not_runnable
-
-
-@dataclass(frozen=True)
-class Job:
-    """A model file or a checkpoint, the side of its square input image in pixels, and how it is run.
-
-    compiled: of a checkpoint, by torch.compile.
-    """
-
-    model: Path
-    side: int
-    threads: int = 1
-    compiled: bool = False
 
 
 @dataclass(frozen=True)

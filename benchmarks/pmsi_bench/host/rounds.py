@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Literal
 
-from pmsi_bench.host.process import Job, Worker, WorkerFailed, open_worker
+from pmsi_bench.host.process import Worker, WorkerFailed, open_worker
 from pmsi_bench.statistics import ratio, round_medians_ms
+from pmsi_bench.subjects.order import rotated
+from pmsi_bench.subjects.subject import Job
 
 WARM_UP_SECONDS = 0.3
 BURST_SECONDS = 0.2
@@ -97,12 +99,6 @@ def measure(
                 progress(len(jobs) * (1 + number) + turn, steps)
 
     return Measurement([state if isinstance(state, NotMeasured) else state.timing for state in states], stopped)
-
-
-def rotated(items: Sequence[int], number: int) -> list[int]:
-    """The order of round `number`: each round begins one further on."""
-    start = number % len(items)
-    return [*items[start:], *items[:start]]
 
 
 def burst_size(pace_ns: float, burst_seconds: float) -> int:

@@ -6,7 +6,8 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict
 
-from pmsi_bench.host.process import Job, WorkerFailed, open_worker
+from pmsi_bench.host.process import WorkerFailed, open_worker
+from pmsi_bench.subjects.subject import Job
 
 WINDOW_SECONDS = 1.0
 

@@ -1,4 +1,6 @@
-"""One model file in a process of its own: `python -m pmsi_bench.host.worker FILE --threads N --side PIXELS [--compiled]`.
+"""One model file in a process of its own.
+
+`python -m pmsi_bench.host.worker FILE --threads N --side PIXELS [--compiled]`
 
 FILE is an exported file, or a checkpoint, whose folded graph PyTorch then runs. The process answers one JSON object a
 line. First, unasked, `{"load_ms": .., "first_inference_ms": .., "memory_bytes": ..}`, or `{"error": ..,

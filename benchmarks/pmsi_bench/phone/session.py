@@ -6,10 +6,10 @@ Files are run in interleaved rounds, as on the host: in each round every row run
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from pmsi_bench.host.rounds import rotated
 from pmsi_bench.phone.adb import DeviceLost, Phone
 from pmsi_bench.phone.burst import Burst, DeviceRunner, Inspection, Job
 from pmsi_bench.phone.thermal import Thermal, read_thermal
+from pmsi_bench.subjects.order import rotated
 from pmsi_export.checks.gates import not_measured
 from pmsi_export.contract.schema import Parity
 from pmsi_export.runtime.runner import NotRunnable

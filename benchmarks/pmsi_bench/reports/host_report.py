@@ -39,7 +39,7 @@ def as_html(result: BenchResult) -> str:
         if file.accuracy
     ]
     return page(
-        "report.html",
+        "host.html",
         result=result,
         verdict=verdict(result),
         choice=choice(result),

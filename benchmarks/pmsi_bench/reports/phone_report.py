@@ -35,7 +35,7 @@ def as_html(result: DeviceResult) -> str:
         if row.export_top1 is not None
     ]
     return page(
-        "device.html",
+        "phone.html",
         result=result,
         verdict=verdict(result),
         choice=choice(result),

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from pmsi_bench.host.accuracy import Accuracy
 from pmsi_bench.host.machine import Machine
+from pmsi_bench.host.operators import Work
 from pmsi_bench.host.rounds import Measurement, NotMeasured, Outcome, Timing
 from pmsi_bench.host.sustained import Window
 from pmsi_bench.statistics import Latency, Ratio, latency, ratio, round_medians_ms
 from pmsi_bench.subjects.subject import Subject
-from pmsi_export.checks.inspect import Operator
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import size_bytes
 
@@ -36,17 +36,6 @@ class Figures(_Record):
     ratio: Ratio
     """To the baseline; its own is 1."""
     round_medians_ms: list[float]
-
-
-class Work(_Record):
-    """What is in a file, and where it runs."""
-
-    macs: int | None
-    """Multiply-accumulates of one image; null where no file of the same network shows them."""
-    delegated: float | None
-    """Share of the operators that the accelerator's delegate takes, in 0..1; null where there is no delegate."""
-    partitions: int | None
-    operators: list[Operator]
 
 
 class FileResult(_Record):

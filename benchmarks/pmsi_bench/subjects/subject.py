@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from pmsi_bench.host.process import Job
 from pmsi_bench.subjects.collect import short_names
 from pmsi_export.contract.schema import PreprocessingSpec
 from pmsi_export.formats.open import read_contract
@@ -14,6 +13,19 @@ from pmsi_mobile.errors import PmsiError
 
 CHECKPOINT = "checkpoint"
 """The format of a reference."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A model file or a checkpoint, the side of its square input image in pixels, and how it is run.
+
+    compiled: of a checkpoint, by torch.compile.
+    """
+
+    model: Path
+    side: int
+    threads: int = 1
+    compiled: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,0 @@
-"""Benchmarks on an Android phone over adb."""
