@@ -44,7 +44,7 @@ def page(template: str, **values: Any) -> str:
     from markupsafe import Markup
 
     environment = Environment(
-        loader=PackageLoader("pmsi_bench"),
+        loader=PackageLoader("pmsi_bench.reports"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -7,8 +7,8 @@ import pytest
 
 from pmsi_bench.phone.app_result import parse_app_result
 from pmsi_mobile.errors import MeasurementError
-from tests.benchmarks.device.adbd.phone import App, Phone
-from tests.benchmarks.device.workbench import plugged_in, pmsi_bench
+from tests.benchmarks.phone.adbd.phone import App, Phone
+from tests.benchmarks.phone.workbench import plugged_in, pmsi_bench
 
 SAMPLE = (Path(__file__).parents[1] / "app_result.json").read_bytes()
 

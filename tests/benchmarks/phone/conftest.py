@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.device.adbd.phone import Phone
-from tests.benchmarks.device.adbd.server import adb_server
-from tests.benchmarks.device.workbench import make_models, make_tool
+from tests.benchmarks.phone.adbd.phone import Phone
+from tests.benchmarks.phone.adbd.server import adb_server
+from tests.benchmarks.phone.workbench import make_models, make_tool
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.benchmarks.device.adbd.transport import Dropped
+from tests.benchmarks.phone.adbd.transport import Dropped
 
 TEMPORARY = "/data/local/tmp"
 STORAGE = "/sdcard/Android/data"

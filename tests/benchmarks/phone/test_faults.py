@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.device.faults import FAULTS, Fault, rows, run
+from tests.benchmarks.phone.faults import FAULTS, Fault, rows, run
 
 PAGE = Path(__file__).parents[3] / "benchmarks" / "FAULTS.md"
 ROWS = rows(PAGE.read_text(encoding="utf-8"))

@@ -5,10 +5,10 @@ import socket
 import struct
 import threading
 
-from tests.benchmarks.device.adbd.phone import Phone
-from tests.benchmarks.device.adbd.shell import run_command
-from tests.benchmarks.device.adbd.sync import serve_sync
-from tests.benchmarks.device.adbd.transport import Dropped, Link, Stream
+from tests.benchmarks.phone.adbd.phone import Phone
+from tests.benchmarks.phone.adbd.shell import run_command
+from tests.benchmarks.phone.adbd.sync import serve_sync
+from tests.benchmarks.phone.adbd.transport import Dropped, Link, Stream
 
 FEATURES = "shell_v2,cmd,stat_v2,ls_v2,fixed_push_mkdir,sendrecv_v2"
 _STDOUT, _STDERR, _EXIT = 1, 2, 3

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.benchmarks.device.adbd.phone import Phone
+from tests.benchmarks.phone.adbd.phone import Phone
 
 MACHINES = {"arm64-v8a": 183, "armeabi-v7a": 40, "x86_64": 62}
 """ABI -> machine in an ELF header."""

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.device.adbd.daemon import Daemon
-from tests.benchmarks.device.adbd.phone import Faults, Phone
-from tests.benchmarks.device.adbd.server import connected
+from tests.benchmarks.phone.adbd.daemon import Daemon
+from tests.benchmarks.phone.adbd.phone import Faults, Phone
+from tests.benchmarks.phone.adbd.server import connected
 
 
 def adb_client(settings: dict[str, str], daemon: Daemon, *arguments: object) -> subprocess.CompletedProcess[str]:

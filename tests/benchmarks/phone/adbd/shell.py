@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.benchmarks.device.adbd import am
-from tests.benchmarks.device.adbd.benchmark_model import MACHINES, run_tool
-from tests.benchmarks.device.adbd.phone import STORAGE, Phone
+from tests.benchmarks.phone.adbd import am
+from tests.benchmarks.phone.adbd.benchmark_model import MACHINES, run_tool
+from tests.benchmarks.phone.adbd.phone import STORAGE, Phone
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Faults planted in a pretended phone, and what pmsi-bench makes of each.
 
-python -m tests.benchmarks.device.faults benchmarks/FAULTS.md    # plants them all and writes the page
+python -m tests.benchmarks.phone.faults benchmarks/FAULTS.md    # plants them all and writes the page
 """
 
 import re
@@ -22,9 +22,9 @@ from pmsi_bench.reports.phone_table import remarks
 from pmsi_bench.results.phone_result import DeviceResult
 from pmsi_mobile.files import write_text
 from pmsi_mobile.provenance import versions
-from tests.benchmarks.device.adbd.phone import App, Faults, Phone
-from tests.benchmarks.device.adbd.server import adb_server
-from tests.benchmarks.device.workbench import make_models, make_tool, plugged_in, pmsi_bench
+from tests.benchmarks.phone.adbd.phone import App, Faults, Phone
+from tests.benchmarks.phone.adbd.server import adb_server
+from tests.benchmarks.phone.workbench import make_models, make_tool, plugged_in, pmsi_bench
 
 MARKS = ("<!-- faults -->\n", "<!-- /faults -->\n")
 

@@ -4,8 +4,8 @@ import errno
 import struct
 from pathlib import Path
 
-from tests.benchmarks.device.adbd.phone import Phone
-from tests.benchmarks.device.adbd.transport import Stream
+from tests.benchmarks.phone.adbd.phone import Phone
+from tests.benchmarks.phone.adbd.transport import Stream
 
 _CHUNK = 64 * 1024
 _STAT = struct.Struct("<4sIQQIIIIQqqq")

@@ -10,7 +10,7 @@ import pytest
 
 from pmsi_bench.phone.binary import cache_folder, find_tool
 from pmsi_mobile.errors import MeasurementError, PmsiError
-from tests.benchmarks.device.adbd.benchmark_model import tool_binary
+from tests.benchmarks.phone.adbd.benchmark_model import tool_binary
 
 NAME = "android_aarch64_benchmark_model"
 

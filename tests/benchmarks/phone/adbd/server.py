@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks.device.adbd.daemon import Daemon
+from tests.benchmarks.phone.adbd.daemon import Daemon
 
 
 @contextmanager

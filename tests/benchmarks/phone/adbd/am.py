@@ -3,7 +3,7 @@
 import hashlib
 import json
 
-from tests.benchmarks.device.adbd.phone import STORAGE, Phone
+from tests.benchmarks.phone.adbd.phone import STORAGE, Phone
 
 PACKAGE = "org.pmsi.mobile.demo"
 FILES = f"{STORAGE}/{PACKAGE}/files"

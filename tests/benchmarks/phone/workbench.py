@@ -15,10 +15,10 @@ from pmsi_bench.results.phone_result import DeviceResult
 from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
 from pmsi_export.formats.open import read_contract
 from pmsi_mobile.checkpoint import load_checkpoint
-from tests.benchmarks.device.adbd.benchmark_model import tool_binary
-from tests.benchmarks.device.adbd.daemon import Daemon
-from tests.benchmarks.device.adbd.phone import Phone
-from tests.benchmarks.device.adbd.server import connected
+from tests.benchmarks.phone.adbd.benchmark_model import tool_binary
+from tests.benchmarks.phone.adbd.daemon import Daemon
+from tests.benchmarks.phone.adbd.phone import Phone
+from tests.benchmarks.phone.adbd.server import connected
 
 FIXTURES = Path(__file__).parents[2] / "export" / "fixtures" / "v1"
 SAMPLES = 3

@@ -15,9 +15,9 @@ from pmsi_bench.phone.folder import FOLDER, fixed_performance, own_folder, scree
 from pmsi_bench.phone.record import read_record
 from pmsi_bench.phone.thermal import Cooling, read_thermal
 from pmsi_mobile.errors import PmsiError
-from tests.benchmarks.device.adbd.phone import Faults, Phone
-from tests.benchmarks.device.adbd.server import wait_until
-from tests.benchmarks.device.workbench import plugged_in
+from tests.benchmarks.phone.adbd.phone import Faults, Phone
+from tests.benchmarks.phone.adbd.server import wait_until
+from tests.benchmarks.phone.workbench import plugged_in
 
 
 def test_the_only_phone_needs_no_serial_number(adb, phone: Phone):
