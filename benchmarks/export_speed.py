@@ -21,8 +21,8 @@ import typer
 from pmsi_bench.host.machine import machine_record
 from pmsi_export.formats.registry import FORMATS
 from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
-from pmsi_mobile.cli import entry_point
 from pmsi_mobile.config import load_config
+from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.images import list_images, load_rgb
 from pmsi_mobile.data.transforms import eval_transform, normalise

@@ -20,10 +20,10 @@ from pmsi_export.checks.inspect import Diagnosis, diagnose
 from pmsi_export.contract.schema import Contract
 from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import FORMATS
-from pmsi_mobile.cli import entry_point
+from pmsi_mobile.console.cli import entry_point
+from pmsi_mobile.console.progress import progress
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import size_bytes
-from pmsi_mobile.progress import progress
 
 HEAD = (
     "file",

@@ -30,12 +30,12 @@ from pmsi_export.graph.fold import MixGraph, fold
 from pmsi_export.jobs.exporter import describe
 from pmsi_export.runtime.silence import silenced
 from pmsi_mobile.checkpoint import Checkpoint, Golden
-from pmsi_mobile.cli import entry_point
 from pmsi_mobile.config import Config, load_config
+from pmsi_mobile.console.cli import entry_point
+from pmsi_mobile.console.progress import progress
 from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.files import atomic_write, write_text
 from pmsi_mobile.network import build_network, mix
-from pmsi_mobile.progress import progress
 from pmsi_mobile.provenance import now
 
 CLASSES = tuple(f"class {number}" for number in range(200))

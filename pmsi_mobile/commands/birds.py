@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pmsi_mobile.cli import entry_point
+from pmsi_mobile.console.cli import entry_point
 
 
 def birds(
@@ -18,8 +18,8 @@ def birds(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the species and of every photo.")] = 0,
 ) -> None:
     """Draw birds whose species differ in small parts only: beak, eye ring, wing bars, crest, tail."""
+    from pmsi_mobile.console.progress import progress
     from pmsi_mobile.data.birds import write_birds
-    from pmsi_mobile.progress import progress
 
     with progress("drawing birds") as report:
         drawn = write_birds(

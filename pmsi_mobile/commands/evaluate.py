@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pmsi_mobile.cli import entry_point
+from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.data.resizes import Resize
 
 
@@ -37,9 +37,9 @@ def evaluate(
 
     from pmsi_mobile import evaluation, records
     from pmsi_mobile.checkpoint import load_checkpoint
+    from pmsi_mobile.console.progress import progress
     from pmsi_mobile.data.loading import EvalPhotos, eval_loader
     from pmsi_mobile.data.splits import photos_for_evaluation
-    from pmsi_mobile.progress import progress
 
     loaded = load_checkpoint(checkpoint)
     config = loaded.config

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pmsi_mobile.cli import entry_point
+from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.errors import PmsiError
 
 if TYPE_CHECKING:
@@ -104,8 +104,8 @@ def _open(root: Path, config: "Config", folder: Path, accelerator: "Accelerator"
     """The data set, split once on the main process and recorded in the run, so that a resumed run has the same."""
     from pmsi_mobile.commands._train_output import console
     from pmsi_mobile.config import save_config
+    from pmsi_mobile.console.progress import progress
     from pmsi_mobile.data.splits import load_data, open_data, save_data
-    from pmsi_mobile.progress import progress
 
     record = folder / "data.json"
     with accelerator.main_process_first():

@@ -71,7 +71,7 @@ def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "Benc
     from pmsi_bench.results.host_result import summarise
     from pmsi_bench.subjects.collect import find_models
     from pmsi_bench.subjects.subject import subjects
-    from pmsi_mobile.progress import progress
+    from pmsi_mobile.console.progress import progress
 
     rows = subjects(find_models(files), options.threads, options.sides)
     baseline = _index(options.baseline, rows)
@@ -133,7 +133,7 @@ def _accuracy(
     rows: Sequence["Subject"], photos: "Sequence[Photo]", problems: dict[str, list[str]]
 ) -> "dict[str, Accuracy]":
     from pmsi_bench.host.accuracy import measure_accuracy
-    from pmsi_mobile.progress import progress
+    from pmsi_mobile.console.progress import progress
 
     # A number of threads and a compiler change no answer.
     single = [row for row in rows if row.job.threads == rows[0].job.threads and not row.job.compiled]
@@ -147,7 +147,7 @@ def _accuracy(
 
 def _sustained(rows: Sequence["Subject"], minutes: float, problems: dict[str, list[str]]) -> "dict[str, list[Window]]":
     from pmsi_bench.host.sustained import sustain
-    from pmsi_mobile.progress import progress
+    from pmsi_mobile.console.progress import progress
 
     total = round(60 * minutes * len(rows))
     found = {}

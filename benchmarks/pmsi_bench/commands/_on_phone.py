@@ -75,8 +75,8 @@ def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "De
     from pmsi_bench.subjects.collect import find_models
     from pmsi_export.contract.golden_samples import golden_of
     from pmsi_export.formats.open import read_contract
+    from pmsi_mobile.console.progress import progress
     from pmsi_mobile.files import sha256
-    from pmsi_mobile.progress import progress
 
     if options.cores and options.runner == "app":
         raise PmsiError("--cores does not go with --runner app: Android chooses the cores of an app")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pmsi_mobile.cli import entry_point
+from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.errors import PmsiError
 
 

@@ -2,7 +2,7 @@
 
 from pmsi_bench.host.sustained import slow_down
 from pmsi_bench.results.host_result import BenchResult, FileResult
-from pmsi_mobile.terminal import console_for
+from pmsi_mobile.console.terminal import console_for
 
 STOPPED = {
     "interval": "every interval was narrow enough",

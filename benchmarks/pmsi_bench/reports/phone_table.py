@@ -1,7 +1,7 @@
 """A result of a phone as a table on the terminal."""
 
 from pmsi_bench.results.phone_result import DeviceResult, DeviceRow
-from pmsi_mobile.terminal import console_for
+from pmsi_mobile.console.terminal import console_for
 
 
 def print_result(result: DeviceResult) -> None:

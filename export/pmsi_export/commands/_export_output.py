@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.subprocesses import Failure
-from pmsi_mobile.terminal import console_for
+from pmsi_mobile.console.terminal import console_for
 
 if TYPE_CHECKING:
     from pmsi_export.contract.schema import Agreement

@@ -18,7 +18,7 @@ from pmsi_export.formats.registry import (
 from pmsi_export.graph.variant import Variant
 from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.subprocesses import Failure, export_apart, prepare_int8_apart, silence_tracker, stop_all
-from pmsi_mobile.cli import entry_point
+from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ def _choose(
 
 def _evaluation_photos(folder: Path | None, checkpoint: Path, variant: Variant) -> "EvaluationPhotos | None":
     from pmsi_export.checks.photos import evaluation_photos
-    from pmsi_mobile.progress import progress
+    from pmsi_mobile.console.progress import progress
 
     with progress("training network") as report:
         photos, notes = evaluation_photos(folder, checkpoint, variant, report)
@@ -222,7 +222,7 @@ def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported |
     from concurrent.futures import Future, ThreadPoolExecutor, as_completed
     from dataclasses import replace
 
-    from pmsi_mobile.progress import progress
+    from pmsi_mobile.console.progress import progress
 
     silence_tracker()
     with (

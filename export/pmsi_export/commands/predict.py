@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pmsi_mobile.cli import entry_point
+from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
