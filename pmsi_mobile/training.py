@@ -38,8 +38,8 @@ from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.errors import MeasurementError, PmsiError
 from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
 from pmsi_mobile.files import atomic_write
+from pmsi_mobile.methods.rmg_pmsi import Network, Phase, build_network, mix, phases
 from pmsi_mobile.mosaic import PAPER_MAX_RECURSION, recursive_mosaic
-from pmsi_mobile.network import Network, Phase, build_network, mix, phases
 from pmsi_mobile.optim import build_optimizer, build_scheduler
 from pmsi_mobile.provenance import now, versions
 

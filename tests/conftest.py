@@ -13,7 +13,7 @@ from torch import nn
 
 from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
 from pmsi_mobile.config import Config, load_config
-from pmsi_mobile.network import Network, build_network, mix
+from pmsi_mobile.methods.rmg_pmsi import Network, build_network, mix
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -4,7 +4,7 @@ from torch.nn import functional as F
 
 from pmsi_mobile.config import load_config
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.network import build_network, mix, phases
+from pmsi_mobile.methods.rmg_pmsi import build_network, mix, phases
 
 
 def build(**overrides):

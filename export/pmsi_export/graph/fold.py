@@ -13,10 +13,10 @@ from torch.fx.experimental.optimization import fuse
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
-from pmsi_mobile.backbones import StagedBackbone, TimmBackbone
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.network import BaselineNet, Network, PMSINet
+from pmsi_mobile.methods.rmg_pmsi import BaselineNet, Network, PMSINet
+from pmsi_mobile.network.backbones import StagedBackbone, TimmBackbone
 
 
 class MixGraph(nn.Module):

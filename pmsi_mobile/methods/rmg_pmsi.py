@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pmsi_mobile.backbones import build_backbone
 from pmsi_mobile.config import Config, ModelConfig
+from pmsi_mobile.network.backbones import build_backbone
 
 
 class Phase(NamedTuple):
