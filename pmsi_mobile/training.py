@@ -20,6 +20,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from pmsi_mobile import records
+from pmsi_mobile.augmentations.mosaic import PAPER_MAX_RECURSION, recursive_mosaic
 from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint, load_tensors, save_checkpoint
 from pmsi_mobile.config import Config, MosaicConfig
 from pmsi_mobile.data.calibration import FOLDER as CALIBRATION
@@ -39,7 +40,6 @@ from pmsi_mobile.errors import MeasurementError, PmsiError
 from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
 from pmsi_mobile.files import atomic_write
 from pmsi_mobile.methods.rmg_pmsi import Network, Phase, build_network, mix, phases
-from pmsi_mobile.mosaic import PAPER_MAX_RECURSION, recursive_mosaic
 from pmsi_mobile.optim import build_optimizer, build_scheduler
 from pmsi_mobile.provenance import now, versions
 

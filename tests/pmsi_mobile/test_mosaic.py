@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmsi_mobile.mosaic import recursive_mosaic
+from pmsi_mobile.augmentations.mosaic import recursive_mosaic
 
 SIZES = st.sampled_from([8, 16, 24, 32])
 SHUFFLES = st.sampled_from(["cycle", "permutation"])
