@@ -55,7 +55,7 @@ def train(
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     from pmsi_mobile.commands._train_output import ConsoleListener, console, heads_table
-    from pmsi_mobile.training import Trainer
+    from pmsi_mobile.training.loop import Trainer
 
     # Each phase trains its own classifier only, so the others' parameters are unused in it.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)

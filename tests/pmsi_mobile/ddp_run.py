@@ -9,7 +9,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from pmsi_mobile.config import load_config
 from pmsi_mobile.data.splits import open_data
-from pmsi_mobile.training import Trainer
+from pmsi_mobile.training.loop import Trainer
 
 
 class Silent:

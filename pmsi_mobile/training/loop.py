@@ -40,8 +40,8 @@ from pmsi_mobile.errors import MeasurementError, PmsiError
 from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
 from pmsi_mobile.files import atomic_write
 from pmsi_mobile.methods.rmg_pmsi import Network, Phase, build_network, mix, phases
-from pmsi_mobile.optim import build_optimizer, build_scheduler
 from pmsi_mobile.provenance import now, versions
+from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 
 GOLDEN_SAMPLES = 8
 STATE_MAGIC = "pmsi-mobile training state"
