@@ -28,7 +28,8 @@ from pmsi_mobile.data.images import list_images, load_rgb
 from pmsi_mobile.data.transforms import eval_transform, normalise
 from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.files import write_text
-from pmsi_mobile.methods.rmg_pmsi import build_network, mix
+from pmsi_mobile.methods.registry import build_network
+from pmsi_mobile.network.mixing import mix
 from pmsi_mobile.provenance import now, versions
 
 CLASSES = tuple(f"class {number}" for number in range(200))

@@ -35,7 +35,8 @@ from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.console.progress import progress
 from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.files import atomic_write, write_text
-from pmsi_mobile.methods.rmg_pmsi import build_network, mix
+from pmsi_mobile.methods.registry import build_network
+from pmsi_mobile.network.mixing import mix
 from pmsi_mobile.provenance import now
 
 CLASSES = tuple(f"class {number}" for number in range(200))

@@ -11,7 +11,7 @@ from torch import Tensor
 from pmsi_mobile.config import Config, parse_config
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import atomic_write
-from pmsi_mobile.methods.rmg_pmsi import Network, build_network
+from pmsi_mobile.methods.registry import Network, build_network
 
 MAGIC = "pmsi-mobile checkpoint"
 SCHEMA_VERSION = 1

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.transforms import normalise
-from pmsi_mobile.methods.rmg_pmsi import mix
+from pmsi_mobile.network.mixing import mix
 from pmsi_mobile.records import write_csv
 
 

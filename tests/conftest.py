@@ -13,7 +13,8 @@ from torch import nn
 
 from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
 from pmsi_mobile.config import Config, load_config
-from pmsi_mobile.methods.rmg_pmsi import Network, build_network, mix
+from pmsi_mobile.methods.registry import Network, build_network
+from pmsi_mobile.network.mixing import mix
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.network.weights import load_matching, read_state_dict
 
 _MOBILENET_V2_CUTS = ((0, 1), (1, 4), (4, 7), (7, 14), (14, 19))
 TORCHVISION = ("mobilenet_v2", "resnet18", "resnet34")
@@ -88,40 +88,6 @@ def build_backbone(name: str, used: int, weights: str = "none") -> StagedBackbon
         return StagedBackbone(stages, (32, 24, 32, 96, 1280), used)
     stem = nn.Sequential(model.conv1, model.bn1, model.relu, model.maxpool)
     return StagedBackbone([stem, model.layer1, model.layer2, model.layer3, model.layer4], (64, 64, 128, 256, 512), used)
-
-
-def read_state_dict(path: Path) -> Mapping[str, Tensor]:
-    """Read a state dict from .safetensors or a pickle-free torch file. Raises PmsiError when it cannot."""
-    if not path.is_file():
-        raise PmsiError(f"weights file {path} does not exist (--weights takes a file, imagenet or none)")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PmsiError(f"weights file {path} cannot be read: {reason}") from None
-    content = content.get("state_dict", content) if isinstance(content, Mapping) else content
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise PmsiError(f"weights file {path} is not a state dict")
-    return content
-
-
-def load_matching(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load `state` into `model`; only a classifier may be missing or left over. Raises PmsiError otherwise."""
-    own = model.state_dict()
-    classifier = ("classifier.", "fc.", "head.", "head_", "conv_head.", "bn2_head.")
-    wanted = [key for key in own if not key.startswith(classifier) and not key.endswith("num_batches_tracked")]
-    missing = [key for key in wanted if key not in state]
-    unfit = [key for key in wanted if key in state and state[key].shape != own[key].shape]
-    if missing or unfit:
-        problem = f"{len(missing)} tensors missing, {len(unfit)} of another shape (first: {(missing + unfit)[0]})"
-        raise PmsiError(f"weights file {source} does not fit the backbone: {problem}")
-    model.load_state_dict(
-        {key: state[key] for key in own if key in state and state[key].shape == own[key].shape}, strict=False
-    )
 
 
 def _build_timm(name: str, used: int, weights: str) -> TimmBackbone:

@@ -39,7 +39,9 @@ from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.errors import MeasurementError, PmsiError
 from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
 from pmsi_mobile.files import atomic_write
-from pmsi_mobile.methods.rmg_pmsi import Network, Phase, build_network, mix, phases
+from pmsi_mobile.methods.phase import Phase
+from pmsi_mobile.methods.registry import Network, build_network, phases
+from pmsi_mobile.network.mixing import mix
 from pmsi_mobile.provenance import now, versions
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 

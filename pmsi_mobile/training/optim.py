@@ -5,7 +5,7 @@ from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, OneCycleLR
 
 from pmsi_mobile.config import TrainConfig
-from pmsi_mobile.methods.rmg_pmsi import Network
+from pmsi_mobile.methods.registry import Network
 
 
 def build_optimizer(network: Network, config: TrainConfig) -> SGD:

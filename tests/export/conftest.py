@@ -14,7 +14,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
 from pmsi_mobile.data.transforms import eval_transform, normalise
-from pmsi_mobile.methods.rmg_pmsi import Network, build_network, mix
+from pmsi_mobile.methods.registry import Network, build_network
+from pmsi_mobile.network.mixing import mix
 from tests.conftest import randomise, small_config
 
 CLASSES = ("dunlin", "great knot", "käna", "rüff", "teal")

@@ -40,7 +40,9 @@ from pmsi_mobile.data.resizes import Resize
 from pmsi_mobile.data.transforms import eval_transform, normalise
 from pmsi_mobile.errors import MeasurementError, PmsiError
 from pmsi_mobile.files import write_text
-from pmsi_mobile.methods.rmg_pmsi import Network, PMSINet, build_network, mix
+from pmsi_mobile.methods.registry import Network, build_network
+from pmsi_mobile.methods.rmg_pmsi import PMSINet
+from pmsi_mobile.network.mixing import mix
 from pmsi_mobile.provenance import versions
 from tests.conftest import small_config
 from tests.export.conftest import draw_picture

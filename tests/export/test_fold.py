@@ -9,7 +9,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pmsi_export.graph.fold import fold
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.transforms import normalise
-from pmsi_mobile.methods.rmg_pmsi import build_network, mix
+from pmsi_mobile.methods.registry import build_network
+from pmsi_mobile.network.mixing import mix
 from tests.conftest import randomise, small_config
 
 BACKBONES = ("mobilenet_v2", "resnet18", "resnet34", "mobilenetv3_small_050")

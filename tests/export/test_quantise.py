@@ -17,7 +17,7 @@ from pmsi_export.weights.rounding import round_weight
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.data.images import list_images, load_rgb
 from pmsi_mobile.data.transforms import eval_transform, normalise
-from pmsi_mobile.methods.rmg_pmsi import build_network
+from pmsi_mobile.methods.registry import build_network
 from tests.conftest import small_config
 from tests.export.conftest import draw_picture, enliven
 

@@ -5,7 +5,7 @@ import torch
 
 from pmsi_mobile.checkpoint import MAGIC, Golden, load_checkpoint
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.methods.rmg_pmsi import mix
+from pmsi_mobile.network.mixing import mix
 from tests.conftest import make_checkpoint, small_config
 
 CLASSES = ("Äpfel", "b c", "z")

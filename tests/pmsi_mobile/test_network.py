@@ -4,7 +4,8 @@ from torch.nn import functional as F
 
 from pmsi_mobile.config import load_config
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.methods.rmg_pmsi import build_network, mix, phases
+from pmsi_mobile.methods.registry import build_network, phases
+from pmsi_mobile.network.mixing import mix
 
 
 def build(**overrides):

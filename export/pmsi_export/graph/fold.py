@@ -15,7 +15,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.methods.rmg_pmsi import BaselineNet, Network, PMSINet
+from pmsi_mobile.methods.baseline import BaselineNet
+from pmsi_mobile.methods.registry import Network
+from pmsi_mobile.methods.rmg_pmsi import PMSINet
 from pmsi_mobile.network.backbones import StagedBackbone, TimmBackbone
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from pmsi_export.runtime.runner import Image, Probabilities, Runner
 from pmsi_mobile.checkpoint import Checkpoint
 from pmsi_mobile.data.transforms import normalise
-from pmsi_mobile.methods.rmg_pmsi import mix
+from pmsi_mobile.network.mixing import mix
 
 
 def reference_runner(checkpoint: Checkpoint, head: str = "mix") -> Runner:
