@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from pmsi_mobile.config import load_config, override
 from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.methods.registry import build_network, phases
-from pmsi_mobile.training.loop import train_batch
+from pmsi_mobile.training.batch import train_batch
 from pmsi_mobile.training.optim import build_optimizer
 
 CLASSES = 100

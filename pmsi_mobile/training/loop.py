@@ -8,21 +8,19 @@ A run folder holds `config.yaml`, `data.json` (which photo is in which split), `
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from pmsi_mobile import records
-from pmsi_mobile.augmentations.mosaic import PAPER_MAX_RECURSION, recursive_mosaic
-from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint, load_tensors, save_checkpoint
-from pmsi_mobile.config import Config, MosaicConfig
+from pmsi_mobile.checkpoint import load_checkpoint
+from pmsi_mobile.config import Config
 from pmsi_mobile.data.calibration import FOLDER as CALIBRATION
 from pmsi_mobile.data.calibration import save_calibration
 from pmsi_mobile.data.loading import (
@@ -35,18 +33,14 @@ from pmsi_mobile.data.loading import (
     train_loader,
 )
 from pmsi_mobile.data.splits import DataSet, Photo
-from pmsi_mobile.data.transforms import normalise
-from pmsi_mobile.errors import MeasurementError, PmsiError
+from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
-from pmsi_mobile.files import atomic_write
-from pmsi_mobile.methods.phase import Phase
 from pmsi_mobile.methods.registry import Network, build_network, phases
-from pmsi_mobile.network.mixing import mix
-from pmsi_mobile.provenance import now, versions
+from pmsi_mobile.training.batch import train_batch
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
+from pmsi_mobile.training.outcome import write_checkpoint, write_end
+from pmsi_mobile.training.state import Progress, restore_state, save_state
 
-GOLDEN_SAMPLES = 8
-STATE_MAGIC = "pmsi-mobile training state"
 _STEP_SEED = 2  # apart from the loader's
 _REPORT_SECONDS = 0.5
 
@@ -57,56 +51,6 @@ class Listener(Protocol):
     def step(self, epoch: int, step: int, steps: int, losses: dict[str, float], photos_per_second: float) -> None: ...
 
     def epoch(self, row: records.Row) -> None: ...
-
-
-@dataclass
-class Progress:
-    """Where a run stands. `loss_sums` and `seconds` are those of the epoch under way."""
-
-    epoch: int = 0
-    step: int = 0
-    loss_sums: list[float] = field(default_factory=list)
-    seconds: float = 0.0
-    history: list[records.Row] = field(default_factory=list)
-
-
-def train_batch(
-    model: nn.Module,
-    optimizer: Optimizer,
-    accelerator: Accelerator,
-    images: Tensor,
-    labels: Tensor,
-    plan: Sequence[Phase],
-    config: Config,
-    generator: torch.Generator,
-) -> Tensor:
-    """Optimise once per phase on one batch; returns the phases' cross entropies [phases], detached.
-
-    images: uint8 [B, 3, H, W]; labels: int64 [B]. Each phase has its own input, forward, backward and step.
-    """
-    losses = []
-    for index, phase in enumerate(plan):
-        optimizer.zero_grad(set_to_none=True)
-        logits = model(phase_input(images, phase, config, generator), phase=index)
-        loss = F.cross_entropy(logits, labels)
-        accelerator.backward(phase.loss_weight * loss)
-        optimizer.step()
-        losses.append(loss.detach())
-    return torch.stack(losses)
-
-
-def phase_input(images: Tensor, phase: Phase, config: Config, generator: torch.Generator) -> Tensor:
-    """The normalised mosaic G(images, r) that a phase sees."""
-    mosaic: MosaicConfig = config.mosaic
-    inputs = recursive_mosaic(
-        images,
-        phase.recursions,
-        shuffle=mosaic.shuffle,
-        draw=mosaic.draw,
-        generator=generator,
-        allow_deep=mosaic.max_recursion > PAPER_MAX_RECURSION,
-    )
-    return normalise(inputs, config.preprocessing)
 
 
 class Trainer:
@@ -130,7 +74,8 @@ class Trainer:
         self.steps = steps_per_epoch(len(data.train), config.train.batch_size, accelerator.num_processes)
         self.optimizer: Optimizer = build_optimizer(self.network, config.train)
         self.scheduler = build_scheduler(self.optimizer, config.train, self.steps * config.train.epochs)
-        self.progress = self._restore() if resuming else Progress()
+        parts = (self.network, self.optimizer, self.scheduler, accelerator)
+        self.progress = restore_state(folder / "state.pt", *parts) if resuming else Progress()
         if config.train.compile:
             self.network.features = torch.compile(self.network.features)  # type: ignore[assignment]
         self.model: nn.Module = accelerator.prepare_model(self.network)
@@ -155,7 +100,9 @@ class Trainer:
             self.progress = Progress(epoch=self.progress.epoch + 1, history=history)
             if writer:
                 if best:
-                    self._save_checkpoint(val)
+                    write_checkpoint(
+                        self.folder / "ckpt.pt", self.network, self.config, self.data, self.progress.epoch, val
+                    )
                 self._save_state()
                 records.write_csv(self.folder / "metrics.csv", history)
                 records.log_epoch(writer, row)
@@ -259,89 +206,15 @@ class Trainer:
         column = f"top1_{final_head(self.network.head_names)}"
         return all(row[column] > earlier[column] for earlier in self.progress.history)
 
-    def _save_checkpoint(self, val: dict[str, dict[str, float]]) -> None:
-        progress = self.progress
-        metrics: dict[str, Any] = {"epoch": progress.epoch, "select": self.config.train.select}
-        if val:
-            metrics["val"] = {"photos": len(self.data.val), "heads": val}
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.network.state_dict().items()}
-        without_golden = Checkpoint(
-            config=self.config,
-            classes=self.data.classes,
-            weights=weights,
-            metrics=metrics,
-            golden=Golden(torch.empty(0), torch.empty(0)),
-            provenance={
-                "created": now(),
-                "versions": versions("torch", "torchvision", "accelerate", "timm"),
-                "data": {
-                    "name": self.data.root.resolve().name,
-                    "layout": self.data.layout,
-                    "train": len(self.data.train),
-                    "val": len(self.data.val),
-                    "test": len(self.data.test),
-                },
-            },
-        )
-        photos = self.data.val or self.data.train
-        save_checkpoint(replace(without_golden, golden=golden_samples(without_golden, photos)), self.folder / "ckpt.pt")
-
     def _finish(self) -> Path:
-        """Add what only the end of a run knows to ckpt.pt, and draw the curves."""
         path = self.folder / "ckpt.pt"
         checkpoint = load_checkpoint(path)
         test = self.evaluate(checkpoint.network().to(self.accelerator.device), self.data.test)
         if self.accelerator.is_main_process:
-            last = self.progress.history[-1]
-            metrics = {**checkpoint.metrics, "last_epoch": last}
-            if test:
-                metrics["test"] = {"photos": len(self.data.test), "heads": test}
-            save_checkpoint(replace(checkpoint, metrics=metrics), path)
-            records.plot_curves(self.folder / "curves.png", self.progress.history)
-            rows: list[dict[str, float | str]] = [
-                {"split": split, "photos": metrics[split]["photos"], "head": head, **values}
-                for split in ("val", "test")
-                if split in metrics
-                for head, values in metrics[split]["heads"].items()
-            ]
-            if rows:
-                records.write_csv(self.folder / "heads.csv", rows)
+            write_end(self.folder, checkpoint, self.data, test, self.progress.history)
         self.accelerator.wait_for_everyone()
         return path
 
     def _save_state(self) -> None:
-        scaler = self.accelerator.scaler
-        content = {
-            "magic": STATE_MAGIC,
-            "network": self.network.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-            "scaler": scaler.state_dict() if scaler else None,
-            "progress": asdict(self.progress),
-        }
-        with atomic_write(self.folder / "state.pt") as temporary:
-            torch.save(content, temporary)
-
-    def _restore(self) -> Progress:
-        path = self.folder / "state.pt"
-        content = load_tensors(path)
-        if not isinstance(content, dict) or content.get("magic") != STATE_MAGIC:
-            raise PmsiError(f"{path} is not a training state of pmsi-mobile: delete it to start the run anew")
-        self.network.load_state_dict(content["network"])
-        self.optimizer.load_state_dict(content["optimizer"])
-        self.scheduler.load_state_dict(content["scheduler"])
-        if self.accelerator.scaler and content["scaler"]:
-            self.accelerator.scaler.load_state_dict(content["scaler"])
-        return Progress(**content["progress"])
-
-
-def golden_samples(checkpoint: Checkpoint, photos: Sequence[Photo]) -> Golden:
-    """Up to GOLDEN_SAMPLES of `photos`, spread evenly, with the network's Mix probabilities on the CPU in float32."""
-    count = min(GOLDEN_SAMPLES, len(photos))
-    chosen = [photos[index * len(photos) // count] for index in range(count)]
-    preprocessing = checkpoint.config.preprocessing
-    dataset = EvalPhotos(chosen, preprocessing)
-    images = torch.stack([dataset[index][0] for index in range(count)])
-    with torch.inference_mode():
-        logits = checkpoint.network()(normalise(images, preprocessing))
-    return Golden(images, mix(logits, checkpoint.config.model.mix).clone())
+        parts = (self.network, self.optimizer, self.scheduler, self.accelerator)
+        save_state(self.folder / "state.pt", *parts, self.progress)

@@ -21,7 +21,8 @@ from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.methods.registry import build_network, phases
 from pmsi_mobile.network.mixing import mix
-from pmsi_mobile.training.loop import Trainer, train_batch
+from pmsi_mobile.training.batch import train_batch
+from pmsi_mobile.training.loop import Trainer
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 
 SMALL = {

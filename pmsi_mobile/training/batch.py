@@ -1,0 +1,53 @@
+"""One batch: its phases, each with an input, a forward, a backward and a step of its own (Algorithm 1)."""
+
+from collections.abc import Sequence
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.optim import Optimizer
+
+from pmsi_mobile.augmentations.mosaic import PAPER_MAX_RECURSION, recursive_mosaic
+from pmsi_mobile.config import Config, MosaicConfig
+from pmsi_mobile.data.transforms import normalise
+from pmsi_mobile.methods.phase import Phase
+
+
+def train_batch(
+    model: nn.Module,
+    optimizer: Optimizer,
+    accelerator: Accelerator,
+    images: Tensor,
+    labels: Tensor,
+    plan: Sequence[Phase],
+    config: Config,
+    generator: torch.Generator,
+) -> Tensor:
+    """Optimise once per phase on one batch; returns the phases' cross entropies [phases], detached.
+
+    images: uint8 [B, 3, H, W]; labels: int64 [B]. Each phase has its own input, forward, backward and step.
+    """
+    losses = []
+    for index, phase in enumerate(plan):
+        optimizer.zero_grad(set_to_none=True)
+        logits = model(phase_input(images, phase, config, generator), phase=index)
+        loss = F.cross_entropy(logits, labels)
+        accelerator.backward(phase.loss_weight * loss)
+        optimizer.step()
+        losses.append(loss.detach())
+    return torch.stack(losses)
+
+
+def phase_input(images: Tensor, phase: Phase, config: Config, generator: torch.Generator) -> Tensor:
+    """The normalised mosaic G(images, r) that a phase sees."""
+    mosaic: MosaicConfig = config.mosaic
+    inputs = recursive_mosaic(
+        images,
+        phase.recursions,
+        shuffle=mosaic.shuffle,
+        draw=mosaic.draw,
+        generator=generator,
+        allow_deep=mosaic.max_recursion > PAPER_MAX_RECURSION,
+    )
+    return normalise(inputs, config.preprocessing)

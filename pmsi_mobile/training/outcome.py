@@ -1,0 +1,63 @@
+"""What a run leaves: ckpt.pt after its best epoch, and at the end its last figures, curves and table of heads."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from pmsi_mobile import records
+from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
+from pmsi_mobile.config import Config
+from pmsi_mobile.data.splits import DataSet
+from pmsi_mobile.provenance import now, versions
+from pmsi_mobile.training.golden_samples import golden_samples
+
+Heads = dict[str, dict[str, float]]
+"""As `evaluation.accuracies` gives them."""
+
+
+def write_checkpoint(path: Path, network: nn.Module, config: Config, data: DataSet, epoch: int, val: Heads) -> None:
+    """Write the network as it is after `epoch` epochs, with golden samples and its accuracies on the val split."""
+    metrics: dict[str, Any] = {"epoch": epoch, "select": config.train.select}
+    if val:
+        metrics["val"] = {"photos": len(data.val), "heads": val}
+    without_golden = Checkpoint(
+        config=config,
+        classes=data.classes,
+        weights={name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()},
+        metrics=metrics,
+        golden=Golden(torch.empty(0), torch.empty(0)),
+        provenance={
+            "created": now(),
+            "versions": versions("torch", "torchvision", "accelerate", "timm"),
+            "data": {
+                "name": data.root.resolve().name,
+                "layout": data.layout,
+                "train": len(data.train),
+                "val": len(data.val),
+                "test": len(data.test),
+            },
+        },
+    )
+    golden = golden_samples(without_golden, data.val or data.train)
+    save_checkpoint(replace(without_golden, golden=golden), path)
+
+
+def write_end(folder: Path, checkpoint: Checkpoint, data: DataSet, test: Heads, history: Sequence[records.Row]) -> None:
+    """Add to ckpt.pt what only the end of a run knows; write curves.png and heads.csv."""
+    metrics = {**checkpoint.metrics, "last_epoch": history[-1]}
+    if test:
+        metrics["test"] = {"photos": len(data.test), "heads": test}
+    save_checkpoint(replace(checkpoint, metrics=metrics), folder / "ckpt.pt")
+    records.plot_curves(folder / "curves.png", history)
+    rows: list[dict[str, float | str]] = [
+        {"split": split, "photos": metrics[split]["photos"], "head": head, **values}
+        for split in ("val", "test")
+        if split in metrics
+        for head, values in metrics[split]["heads"].items()
+    ]
+    if rows:
+        records.write_csv(folder / "heads.csv", rows)
