@@ -32,6 +32,10 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override any value, e.g. model.width=320."),
     ] = None,
+    split: Annotated[
+        Path | None,
+        typer.Option(help="Which photo is in which split: the data.json of a run, instead of a split of its own."),
+    ] = None,
     output: Annotated[Path | None, typer.Option(help="Run folder [default: runs/<name of DATA>].")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run folder.")] = False,
 ) -> None:
@@ -63,7 +67,7 @@ def train(
         accelerator = Accelerator(mixed_precision=config.train.precision, kwargs_handlers=[unused])
     except ValueError as error:
         raise PmsiError(f"train.precision={config.train.precision} cannot be used here: {error}") from None
-    dataset = _open(data, config, folder, accelerator)
+    dataset = _open(data, split, config, folder, accelerator)
     trainer = Trainer(config, dataset, folder, accelerator)
     if accelerator.is_main_process:
         console.print(
@@ -100,7 +104,7 @@ def _resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume
     return config
 
 
-def _open(root: Path, config: "Config", folder: Path, accelerator: "Accelerator") -> "DataSet":
+def _open(root: Path, split: Path | None, config: "Config", folder: Path, accelerator: "Accelerator") -> "DataSet":
     """The data set, split once on the main process and recorded in the run, so that a resumed run has the same."""
     from pmsi_mobile.commands._train_output import console
     from pmsi_mobile.config import save_config
@@ -110,14 +114,17 @@ def _open(root: Path, config: "Config", folder: Path, accelerator: "Accelerator"
     record = folder / "data.json"
     with accelerator.main_process_first():
         if accelerator.is_main_process and not record.exists():
-            with progress("checking photos") as report:
-                data = open_data(
-                    root,
-                    val_fraction=config.data.val_fraction,
-                    test_fraction=config.data.test_fraction,
-                    seed=config.seed,
-                    progress=report,
-                )
+            if split:
+                data = load_data(split, root)
+            else:
+                with progress("checking photos") as report:
+                    data = open_data(
+                        root,
+                        val_fraction=config.data.val_fraction,
+                        test_fraction=config.data.test_fraction,
+                        seed=config.seed,
+                        progress=report,
+                    )
             for note in data.notes:
                 console.print(f"note: {note}")
             folder.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
 from pmsi_mobile.methods.registry import Network, build_network, phases
 from pmsi_mobile.training.batch import train_batch
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
-from pmsi_mobile.training.outcome import write_checkpoint, write_end
+from pmsi_mobile.training.outcome import Heads, write_checkpoint, write_end
 from pmsi_mobile.training.state import Progress, restore_state, save_state
 
 _STEP_SEED = 2  # apart from the loader's
@@ -112,23 +112,29 @@ class Trainer:
         self.accelerator.wait_for_everyone()
         return self._finish()
 
-    def evaluate(self, network: Network, photos: Sequence[Photo]) -> dict[str, dict[str, float]]:
-        """Accuracies per head of `network` over `photos`, shared out among the processes; empty for no photos."""
+    def evaluate(self, network: Network, photos: Sequence[Photo]) -> Heads:
+        """Accuracies per head of `network` over `photos`; empty for no photos."""
         if not photos:
             return {}
+        return accuracies(self.predict(network, photos), network.head_names, self.config.model.mix)
+
+    def predict(self, network: Network, photos: Sequence[Photo]) -> Outputs:
+        """What `network` gives for `photos`, in their order, shared out among the processes."""
         accelerator, train = self.accelerator, self.config.train
         # Each rank has its own running statistics after its last step; rank 0's are the ones that are saved.
         for buffer in network.buffers():
             broadcast(buffer)
-        share = EvalPhotos(photos[accelerator.process_index :: accelerator.num_processes], self.config.preprocessing)
-        loader = eval_loader(share, train.batch_size, self.config.data.workers)
+        shares = [range(rank, len(photos), accelerator.num_processes) for rank in range(accelerator.num_processes)]
+        own = [photos[index] for index in shares[accelerator.process_index]]
+        loader = eval_loader(EvalPhotos(own, self.config.preprocessing), train.batch_size, self.config.data.workers)
         parts: list[Outputs] = (
             gather_object([run_network(network, loader, self.config.preprocessing, accelerator.device)])
-            if len(share)
+            if own
             else gather_object([])
         )
-        outputs = Outputs(torch.cat([part.logits for part in parts]), torch.cat([part.labels for part in parts]))
-        return accuracies(outputs, network.head_names, self.config.model.mix)
+        order = torch.tensor([index for share in shares for index in share]).argsort()
+        logits, labels = (torch.cat([getattr(part, name) for part in parts])[order] for name in ("logits", "labels"))
+        return Outputs(logits, labels)
 
     def _train_epoch(self, listener: Listener) -> records.Row:
         config, progress, accelerator = self.config, self.progress, self.accelerator
@@ -209,9 +215,10 @@ class Trainer:
     def _finish(self) -> Path:
         path = self.folder / "ckpt.pt"
         checkpoint = load_checkpoint(path)
-        test = self.evaluate(checkpoint.network().to(self.accelerator.device), self.data.test)
+        network = checkpoint.network().to(self.accelerator.device)
+        test = self.predict(network, self.data.test) if self.data.test else None
         if self.accelerator.is_main_process:
-            write_end(self.folder, checkpoint, self.data, test, self.progress.history)
+            write_end(self.folder, checkpoint, self.data, test, network.head_names, self.progress.history)
         self.accelerator.wait_for_everyone()
         return path
 

@@ -1,4 +1,4 @@
-"""What a run leaves: ckpt.pt after its best epoch, and at the end its last figures, curves and table of heads."""
+"""What a run leaves: ckpt.pt after its best epoch; at the end its last figures, curves and tables."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,12 +11,15 @@ from torch import nn
 from pmsi_mobile import records
 from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
 from pmsi_mobile.config import Config
-from pmsi_mobile.data.splits import DataSet
+from pmsi_mobile.data.splits import DataSet, Photo
+from pmsi_mobile.evaluation import Outputs, accuracies
+from pmsi_mobile.network.mixing import mix
 from pmsi_mobile.provenance import now, versions
 from pmsi_mobile.training.golden_samples import golden_samples
 
 Heads = dict[str, dict[str, float]]
 """As `evaluation.accuracies` gives them."""
+PREDICTIONS = "predictions.csv"
 
 
 def write_checkpoint(path: Path, network: nn.Module, config: Config, data: DataSet, epoch: int, val: Heads) -> None:
@@ -46,11 +49,20 @@ def write_checkpoint(path: Path, network: nn.Module, config: Config, data: DataS
     save_checkpoint(replace(without_golden, golden=golden), path)
 
 
-def write_end(folder: Path, checkpoint: Checkpoint, data: DataSet, test: Heads, history: Sequence[records.Row]) -> None:
-    """Add to ckpt.pt what only the end of a run knows; write curves.png and heads.csv."""
+def write_end(
+    folder: Path,
+    checkpoint: Checkpoint,
+    data: DataSet,
+    test: Outputs | None,
+    head_names: tuple[str, ...],
+    history: Sequence[records.Row],
+) -> None:
+    """Add to ckpt.pt what only the end of a run knows; write curves.png, heads.csv and predictions.csv."""
     metrics = {**checkpoint.metrics, "last_epoch": history[-1]}
     if test:
-        metrics["test"] = {"photos": len(data.test), "heads": test}
+        heads = accuracies(test, head_names, checkpoint.config.model.mix)
+        metrics["test"] = {"photos": len(data.test), "heads": heads}
+        write_predictions(folder / PREDICTIONS, data.test, data.root, test, checkpoint)
     save_checkpoint(replace(checkpoint, metrics=metrics), folder / "ckpt.pt")
     records.plot_curves(folder / "curves.png", history)
     rows: list[dict[str, float | str]] = [
@@ -61,3 +73,31 @@ def write_end(folder: Path, checkpoint: Checkpoint, data: DataSet, test: Heads, 
     ]
     if rows:
         records.write_csv(folder / "heads.csv", rows)
+
+
+def write_predictions(
+    path: Path, photos: Sequence[Photo], root: Path, outputs: Outputs, checkpoint: Checkpoint
+) -> None:
+    """One row per photo: its class, the class predicted by the mixed heads, the probabilities of both.
+
+    These are what comparisons photo by photo and the calibration of probabilities start from.
+    """
+    probabilities = mix(outputs.logits, checkpoint.config.model.mix)
+    confidence, predicted = probabilities.max(dim=1)
+    true = probabilities.gather(1, outputs.labels[:, None])[:, 0]
+    classes = checkpoint.classes
+    records.write_csv(
+        path,
+        [
+            {
+                "photo": photo.path.relative_to(root).as_posix(),
+                "class": classes[photo.label],
+                "predicted": classes[choice],
+                "probability": first,
+                "probability_of_class": of_class,
+            }
+            for photo, choice, first, of_class in zip(
+                photos, predicted.tolist(), confidence.tolist(), true.tolist(), strict=True
+            )
+        ],
+    )

@@ -1,5 +1,6 @@
 """The training loop on drawn birds: phases, schedules, resumption, processes."""
 
+import csv
 import json
 import math
 import os
@@ -91,6 +92,21 @@ def test_a_run_leaves_what_its_user_looks_for(birds, tmp_path):
     assert torch.allclose(checkpoint.golden.probabilities.sum(1), torch.ones(6))
     header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
     assert header.startswith("epoch,loss_S3,loss_S4,loss_S5,loss_concat,lr_backbone,lr_new")
+
+
+def test_each_test_photo_has_a_row_of_predictions_that_agrees_with_the_accuracy(birds, tmp_path):
+    path, _ = run(birds, tmp_path / "run", train__epochs=1)
+    checkpoint, data = load_checkpoint(path), open_data(birds, val_fraction=0.1, test_fraction=0.1, seed=0)
+    with open(tmp_path / "run" / "predictions.csv", encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [birds / row["photo"] for row in rows] == [photo.path for photo in data.test]
+    assert [row["class"] for row in rows] == [checkpoint.classes[photo.label] for photo in data.test]
+    right = [row["predicted"] == row["class"] for row in rows]
+    assert sum(right) / len(right) == pytest.approx(checkpoint.metrics["test"]["heads"]["mix"]["top1"])
+    for row, correct in zip(rows, right, strict=True):
+        first, of_class = float(row["probability"]), float(row["probability_of_class"])
+        assert 0 < of_class <= first <= 1
+        assert of_class == first or not correct
 
 
 def test_the_best_epoch_is_kept_and_the_last_one_on_request(birds, tmp_path):
