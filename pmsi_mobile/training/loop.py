@@ -187,6 +187,8 @@ class Trainer:
         return {
             "epoch": epoch + 1,
             **{f"loss_{name}": value for name, value in zip(names, means, strict=True)},
+            # Of each photo, every phase's counted.
+            "image_passes": float(len(self.plan)),
             "lr_backbone": rates[0],
             "lr_new": rates[1],
             "photos_per_second": len(batches) * len(batches[0]) * processes / seconds,

@@ -1,0 +1,1 @@
+"""Many training runs from one plan, and the table that compares them."""

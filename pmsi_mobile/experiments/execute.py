@@ -1,0 +1,74 @@
+"""One run of a plan in a process of its own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO
+
+import yaml
+
+from pmsi_mobile.experiments.plan import Run
+from pmsi_mobile.training.outcome import PREDICTIONS
+
+LOG = "log.txt"
+
+
+class RunFailed(Exception):
+    """A run ended without a result; the message is its last line."""
+
+
+def is_done(root: Path, run: Run) -> bool:
+    """Whether the run has been trained to its end."""
+    return (root / run.folder / PREDICTIONS).is_file()
+
+
+def split_record(root: Path, fold: int) -> Path:
+    """Where it is recorded which photo is in which split of a fold."""
+    return root / "folds" / f"{fold}.json"
+
+
+def execute(
+    run: Run, root: Path, data: Path, threads: int = 1, started: Callable[[subprocess.Popen[bytes]], None] | None = None
+) -> None:
+    """Train a run of the sweep in `root` to its end, from where an earlier process left it; its output goes to
+    log.txt in its folder. `started` is told the process.
+
+    Raises RunFailed when it ends without a result.
+    """
+    folder = root / run.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+    with open(folder / LOG, "ab") as log:
+        process = subprocess.Popen(
+            command_line(run, root, data), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+        )
+        if started:
+            started(process)
+        code = process.wait()
+    if code or not is_done(root, run):
+        with open(folder / LOG, "rb") as log:
+            raise RunFailed(f"{run.recipe}, fold {run.fold}, seed {run.seed}: {_last_line(log)} (see {folder / LOG})")
+
+
+def command_line(run: Run, root: Path, data: Path) -> list[str]:
+    """What is run: pmsi-train with everything that the run says."""
+    folder = root / run.folder
+    # -P: a file in the current folder must not pass for a module.
+    command = [sys.executable, "-P", "-m", "pmsi_mobile.commands.train", str(data), "--output", str(folder)]
+    command += ["--preset", run.preset, "--split", str(split_record(root, run.fold))]
+    for key, value in run.settings.items():
+        # Flow style on one line, the end-of-document mark of bare scalars taken off.
+        text = yaml.safe_dump(value, default_flow_style=True, width=10**6).strip().removesuffix("...").strip()
+        command += ["--set", f"{key}={text}"]
+    for need in run.needs:
+        command += ["--teacher", str(root / need / "ckpt.pt")]
+    if (folder / "state.pt").is_file():
+        command.append("--resume")
+    return command
+
+
+def _last_line(log: IO[bytes]) -> str:
+    lines = [line.strip() for line in log.read().decode(errors="replace").splitlines() if line.strip()]
+    return lines[-1][:300] if lines else "it ended without a word"

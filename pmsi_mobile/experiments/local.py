@@ -1,0 +1,59 @@
+"""The runs of a plan side by side on this machine."""
+
+import subprocess
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+
+from pmsi_mobile.experiments.execute import RunFailed, execute
+from pmsi_mobile.experiments.plan import Run
+
+
+def run_all(
+    runs: Sequence[Run],
+    root: Path,
+    data: Path,
+    jobs: int,
+    *,
+    started: Callable[[Run], None],
+    ended: Callable[[Run, str | None], None],
+) -> None:
+    """Train `runs`, `jobs` at a time with one thread each, a run after those that it learns from.
+
+    `started` and `ended` are told of each run, `ended` with the reason where it failed; a run whose teacher failed is
+    told so and not trained. An interrupt ends all processes, which save their state.
+    """
+    waiting = list(runs)
+    ongoing = {run.folder for run in runs}
+    failed: set[Path] = set()
+    futures: dict[Future[None], Run] = {}
+    processes: list[subprocess.Popen[bytes]] = []
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        while waiting or futures:
+            for run in [run for run in waiting if failed.intersection(run.needs)]:
+                waiting.remove(run)
+                failed.add(run.folder)
+                ended(run, "the run that it learns from failed")
+            ready = [run for run in waiting if not ongoing.intersection(run.needs)]
+            for run in ready[: jobs - len(futures)]:
+                waiting.remove(run)
+                started(run)
+                futures[pool.submit(execute, run, root, data, started=processes.append)] = run
+            if not futures:
+                continue
+            finished, _ = wait(futures, return_when=FIRST_COMPLETED)
+            for future in finished:
+                run = futures.pop(future)
+                try:
+                    future.result()
+                except RunFailed as error:
+                    failed.add(run.folder)
+                    ended(run, str(error))
+                else:
+                    ongoing.discard(run.folder)
+                    ended(run, None)
+    finally:
+        for process in processes:
+            process.terminate()
+        pool.shutdown()
