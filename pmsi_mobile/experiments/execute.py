@@ -64,7 +64,7 @@ def command_line(run: Run, root: Path, data: Path) -> list[str]:
         command += ["--set", f"{key}={text}"]
     for need in run.needs:
         command += ["--teacher", str(root / need / "ckpt.pt")]
-    if (folder / "state.pt").is_file():
+    if (folder / "config.yaml").is_file():
         command.append("--resume")
     return command
 
