@@ -27,7 +27,7 @@ from pmsi_export.checks.gates import not_measured
 from pmsi_export.checks.inspect import work
 from pmsi_export.formats.registry import converter, get_format
 from pmsi_export.graph.fold import MixGraph, fold
-from pmsi_export.jobs.exporter import describe
+from pmsi_export.jobs.describe import describe
 from pmsi_export.runtime.silence import silenced
 from pmsi_mobile.checkpoint import Checkpoint, Golden
 from pmsi_mobile.config import Config, load_config

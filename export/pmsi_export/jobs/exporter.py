@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -16,19 +15,16 @@ from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
 from pmsi_export.contract.schema import (
     Agreement,
     Contract,
-    InputSpec,
-    ModelSummary,
-    OutputSpec,
     Parity,
-    PreprocessingSpec,
     ResizeAccuracy,
     sidecar_path,
     write_sidecar,
 )
 from pmsi_export.formats.open import load_file, read_contract
-from pmsi_export.formats.registry import COMPRESSED, Format, container, converter, require
+from pmsi_export.formats.registry import COMPRESSED, container, converter, require
 from pmsi_export.graph.fold import MixGraph, fold
 from pmsi_export.graph.variant import Variant, load_variant
+from pmsi_export.jobs.describe import describe
 from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.staging import put_in_place, set_aside, staging
 from pmsi_export.runtime.preprocess import load_images, load_resized
@@ -40,7 +36,6 @@ from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.resizes import RESIZES
 from pmsi_mobile.errors import MeasurementError, PmsiError
 from pmsi_mobile.files import sha256, size_bytes
-from pmsi_mobile.provenance import versions
 
 
 def export(job: Job) -> Exported:
@@ -82,49 +77,6 @@ def prepare_int8(checkpoint: Path, variant: Variant, photos: Sequence[Path], pat
     graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix, variant.head)
     images = load_images(photos, loaded.config.preprocessing)
     torch.save({"weights": quantise(graph, images).state_dict(), "images": torch.from_numpy(images)}, path)
-
-
-def describe(
-    checkpoint: Checkpoint,
-    digest: str,
-    known: Format,
-    parity: Parity,
-    precision: str = "fp32",
-    variant: Variant = Variant(),  # noqa: B008 (frozen)
-) -> Contract:
-    """The contract of `checkpoint` (its file's SHA-256 is `digest`) in a format."""
-    config, classes = checkpoint.config, checkpoint.classes
-    crop = config.preprocessing.crop
-    interactive = config.method == "rmg-pmsi"
-    return Contract.model_validate(
-        {
-            "format": known.name,
-            "precision": precision,
-            "minimum_runtime": known.precisions[precision],
-            "model": ModelSummary(
-                method=config.method,
-                backbone=config.model.backbone,
-                stages=config.model.stages if interactive else None,
-                heads=config.model.heads if interactive else None,
-                width=config.model.width if interactive else None,
-                head=variant.head if interactive else None,
-            ),
-            "input": InputSpec(
-                layout=known.layout,
-                shape=(1, crop, crop, 3) if known.layout == "NHWC" else (1, 3, crop, crop),
-                dtype="uint8" if precision == "int8" else "float32",
-            ),
-            "output": OutputSpec(shape=(1, variant.top_k or len(classes)), top_k=variant.top_k),
-            "classes": classes,
-            "preprocessing": PreprocessingSpec(**config.preprocessing.model_dump()),
-            "mix": config.model.mix if interactive else None,
-            "checkpoint_sha256": digest,
-            "tools": versions(*dict.fromkeys(("torch", *known.convert_needs, *known.run_needs))),
-            "created": datetime.now(UTC),
-            "parity": parity,
-            "metrics": checkpoint.metrics,
-        }
-    )
 
 
 def rejected_path(target: Path) -> Path:
