@@ -1,10 +1,18 @@
 """The runs of a plan side by side on this machine."""
 
+import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from pathlib import Path
 
+try:
+    import fcntl
+except ImportError:  # Windows: two sweeps in one folder are not told from each other there.
+    fcntl = None  # type: ignore[assignment]
+
+from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.experiments.execute import RunFailed, execute
 from pmsi_mobile.experiments.plan import Run
 
@@ -21,39 +29,78 @@ def run_all(
     """Train `runs`, `jobs` at a time with one thread each, a run after those that it learns from.
 
     `started` and `ended` are told of each run, `ended` with the reason where it failed; a run whose teacher failed is
-    told so and not trained. An interrupt ends all processes, which save their state.
+    told so and not trained. Ctrl-C and SIGTERM end all processes, which save their state.
+    Raises PmsiError while another process trains runs in `root`.
     """
+    with _alone(root), _terminated_like_interrupted(), ThreadPoolExecutor(jobs) as pool:
+        processes: list[subprocess.Popen[bytes]] = []
+        try:
+            _schedule(
+                runs, jobs, lambda run: pool.submit(execute, run, root, data, started=processes.append), started, ended
+            )
+        finally:
+            for process in processes:
+                process.terminate()
+
+
+def _schedule(
+    runs: Sequence[Run],
+    jobs: int,
+    submit: Callable[[Run], Future[None]],
+    started: Callable[[Run], None],
+    ended: Callable[[Run, str | None], None],
+) -> None:
     waiting = list(runs)
-    ongoing = {run.folder for run in runs}
+    undone = {run.folder for run in runs}
     failed: set[Path] = set()
     futures: dict[Future[None], Run] = {}
-    processes: list[subprocess.Popen[bytes]] = []
-    pool = ThreadPoolExecutor(jobs)
-    try:
-        while waiting or futures:
-            for run in [run for run in waiting if failed.intersection(run.needs)]:
-                waiting.remove(run)
+    while waiting or futures:
+        for run in [run for run in waiting if failed.intersection(run.needs)]:
+            waiting.remove(run)
+            failed.add(run.folder)
+            ended(run, "the run that it learns from failed")
+        ready = [run for run in waiting if not undone.intersection(run.needs)]
+        for run in ready[: jobs - len(futures)]:
+            waiting.remove(run)
+            started(run)
+            futures[submit(run)] = run
+        finished, _ = wait(futures, return_when=FIRST_COMPLETED)
+        for future in finished:
+            run = futures.pop(future)
+            try:
+                future.result()
+            except RunFailed as error:
                 failed.add(run.folder)
-                ended(run, "the run that it learns from failed")
-            ready = [run for run in waiting if not ongoing.intersection(run.needs)]
-            for run in ready[: jobs - len(futures)]:
-                waiting.remove(run)
-                started(run)
-                futures[pool.submit(execute, run, root, data, started=processes.append)] = run
-            if not futures:
-                continue
-            finished, _ = wait(futures, return_when=FIRST_COMPLETED)
-            for future in finished:
-                run = futures.pop(future)
-                try:
-                    future.result()
-                except RunFailed as error:
-                    failed.add(run.folder)
-                    ended(run, str(error))
-                else:
-                    ongoing.discard(run.folder)
-                    ended(run, None)
+                ended(run, str(error))
+            else:
+                undone.discard(run.folder)
+                ended(run, None)
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Hold the sweep's folder; the system gives it free when the process ends, however that ends."""
+    if fcntl is None:
+        yield
+        return
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise PmsiError(
+                f"another pmsi-sweep is at work in {root}: wait for it, or choose another --output"
+            ) from None
+        yield
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
     finally:
-        for process in processes:
-            process.terminate()
-        pool.shutdown()
+        signal.signal(signal.SIGTERM, before)

@@ -5,6 +5,7 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -180,3 +181,24 @@ def test_a_sweep_trains_compares_and_skips_what_is_done(tmp_path):
     other = sweep(path, "--output", out)
     assert other.returncode == 2
     assert "other settings" in other.stderr
+
+
+def test_a_sweep_that_is_ended_ends_its_runs_and_two_do_not_work_in_one_folder(tmp_path):
+    birds, out = tmp_path / "birds", tmp_path / "out"
+    write_birds(birds, species=2, train=8, val=1, test=2, size=40, seed=0)
+    path = plan_file(tmp_path, data="birds", recipes={"long": {"method": "baseline", "train.epochs": 1000}})
+    command = [sys.executable, "-m", "pmsi_mobile.commands.sweep", str(path), "--output", str(out)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    metrics = out / "runs" / "long" / "fold0-seed0" / "metrics.csv"
+    while not metrics.is_file():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.1)
+    second = sweep(path, "--output", out)
+    assert second.returncode == 2
+    assert "another pmsi-sweep is at work" in second.stderr
+    process.terminate()
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    rows = metrics.read_text()
+    time.sleep(2)
+    assert metrics.read_text() == rows
