@@ -5,10 +5,10 @@ import pytest
 
 from pmsi_export.formats.open import load_file
 from pmsi_export.formats.registry import FORMATS, PRECISIONS, format_of, get_format, refusal, require
-from pmsi_export.formats.support import with_table
+from pmsi_export.formats.support import with_tables
 from pmsi_mobile.errors import PmsiError
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
 
 
 def test_a_format_is_found_by_its_suffix():
@@ -45,9 +45,10 @@ def test_a_damaged_file_is_an_error_of_one_line(tmp_path, name):
     assert "\n" not in str(error.value)
 
 
-def test_the_readme_shows_what_the_registry_says():
-    text = README.read_text(encoding="utf-8")
-    assert with_table(text) == text, "python -m pmsi_export.formats.support README.md"
+@pytest.mark.parametrize("page", ["README.md", "export/README.md"])
+def test_the_readmes_show_what_the_registry_says(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert with_tables(text) == text, "python -m pmsi_export.formats.support README.md export/README.md"
 
 
 @pytest.mark.parametrize("name", FORMATS)

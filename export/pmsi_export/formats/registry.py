@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Format:
     """One export format.
 
-    runtime: what runs the files, in words for tables; runtime_module: the module that brings it into a process.
-    container: where its Container is. precisions: those it can be written in -> the
-    oldest runtime that takes the file. refused: the others -> why not, and what to do instead. layout: of the input
+    use: where the files run, in words for those who choose. runtime: what runs them, in words for tables;
+    runtime_module: the module that brings it into a process. container: where its Container is. precisions: those it
+    can be written in -> the oldest runtime that takes the file. refused: the others -> why not, and what to do instead. layout: of the input
     image. convert_needs, run_needs: top-level modules that must be installed; `extra` installs them. half_biases: fp16
     files have float16 biases too. no_top_k: why a file cannot end in its k largest probabilities, and what to do
     instead. stand_in: `sys.platform` -> what gives a file's numbers where its runtime does not exist; its speed says
@@ -34,6 +34,7 @@ class Format:
 
     name: str
     suffix: str
+    use: str
     runtime: str
     runtime_module: str
     container: str
@@ -98,6 +99,7 @@ FORMATS: Mapping[str, Format] = {
         Format(
             name="tflite",
             suffix=".tflite",
+            use="Android, embedded Linux (LiteRT, TensorFlow Lite, MediaPipe)",
             runtime="LiteRT",
             runtime_module="ai_edge_litert.interpreter",
             container="pmsi_export.contract.zip_trailer",
@@ -116,6 +118,7 @@ FORMATS: Mapping[str, Format] = {
         Format(
             name="onnx",
             suffix=".onnx",
+            use="servers, desktops, Android, browsers (ONNX Runtime)",
             runtime="ONNX Runtime",
             runtime_module="onnxruntime",
             container="pmsi_export.formats.onnx.metadata",
@@ -129,6 +132,7 @@ FORMATS: Mapping[str, Format] = {
         Format(
             name="torchscript",
             suffix=".ptl",
+            use="existing apps with PyTorch's Lite interpreter",
             runtime="PyTorch Lite interpreter",
             runtime_module="torch.jit.mobile",
             container="pmsi_export.contract.zip_trailer",
@@ -144,6 +148,7 @@ FORMATS: Mapping[str, Format] = {
         Format(
             name="coreml",
             suffix=".mlpackage",
+            use="iPhone, iPad, Mac (Core ML)",
             runtime="Core ML",
             runtime_module="coremltools",
             container="pmsi_export.formats.coreml.metadata",
@@ -170,6 +175,7 @@ FORMATS: Mapping[str, Format] = {
         Format(
             name="executorch",
             suffix=".pte",
+            use="Android, iPhone (ExecuTorch)",
             runtime="ExecuTorch",
             runtime_module="executorch.runtime",
             container="pmsi_export.contract.zip_trailer",

@@ -1,16 +1,23 @@
-"""The README's table of formats and precisions, from the registry.
+"""The tables of formats in the READMEs, from the registry.
 
-python -m pmsi_export.formats.support README.md    # writes it between the two marks
+python -m pmsi_export.formats.support README.md export/README.md    # writes them between their marks
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pmsi_export.formats.registry import FORMATS, PRECISIONS
 from pmsi_mobile.files import write_text
 
-MARKS = ("<!-- formats -->\n", "<!-- /formats -->\n")
+
+def summary_table() -> str:
+    """Where each format runs, in which precisions it can be had, for a reader who has to choose one."""
+    lines = [_line(["for", "`--format`", "file", "`--precision`"]), _line(["---"] * 4)]
+    for known in FORMATS.values():
+        precisions = ", ".join(name for name in PRECISIONS if name in known.precisions)
+        lines.append(_line([known.use, f"`{known.name}`", f"`{known.suffix}`", precisions]))
+    return "\n".join(lines) + "\n"
 
 
 def support_table() -> str:
@@ -36,13 +43,22 @@ def support_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def with_table(text: str) -> str:
-    """`text` with the table between its marks replaced. Raises ValueError where there are no marks."""
-    before, _, rest = text.partition(MARKS[0])
-    _, mark, after = rest.partition(MARKS[1])
-    if not mark:
-        raise ValueError(f"no {MARKS[0].strip()} ... {MARKS[1].strip()} in the text")
-    return f"{before}{MARKS[0]}{support_table()}{MARKS[1]}{after}"
+TABLES: Mapping[str, Callable[[], str]] = {"formats": summary_table, "precisions": support_table}
+"""By the names of their marks, `<!-- name -->` and `<!-- /name -->`."""
+
+
+def with_tables(text: str) -> str:
+    """`text` with the tables between its marks replaced. Raises ValueError where it has no marks."""
+    found = False
+    for name, table in TABLES.items():
+        before, opening, rest = text.partition(f"<!-- {name} -->\n")
+        _, closing, after = rest.partition(f"<!-- /{name} -->\n")
+        if opening and closing:
+            found = True
+            text = f"{before}{opening}{table()}{closing}{after}"
+    if not found:
+        raise ValueError(f"no marks of {' or '.join(TABLES)} in the text")
+    return text
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
@@ -57,5 +73,5 @@ def _line(cells: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    page = Path(sys.argv[1])
-    write_text(page, with_table(page.read_text(encoding="utf-8")))
+    for page in map(Path, sys.argv[1:]):
+        write_text(page, with_tables(page.read_text(encoding="utf-8")))
