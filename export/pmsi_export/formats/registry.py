@@ -24,12 +24,12 @@ class Format:
     """One export format.
 
     use: where the files run, in words for those who choose. runtime: what runs them, in words for tables;
-    runtime_module: the module that brings it into a process. container: where its Container is. precisions: those it
-    can be written in -> the oldest runtime that takes the file. refused: the others -> why not, and what to do instead. layout: of the input
-    image. convert_needs, run_needs: top-level modules that must be installed; `extra` installs them. half_biases: fp16
-    files have float16 biases too. no_top_k: why a file cannot end in its k largest probabilities, and what to do
-    instead. stand_in: `sys.platform` -> what gives a file's numbers where its runtime does not exist; its speed says
-    nothing.
+    runtime_module: the module that brings it into a process. container: where its Container is. precisions: those
+    it can be written in -> the oldest runtime that takes the file. refused: the others -> why not, and what to do
+    instead. layout: of the input image. convert_needs, run_needs: top-level modules that must be installed; `extra`
+    installs them. half_biases: fp16 files have float16 biases too. no_top_k: why a file cannot end in its k largest
+    probabilities, and what to do instead. stand_in: `sys.platform` -> what gives a file's numbers where its runtime
+    does not exist; its speed says nothing.
     """
 
     name: str
