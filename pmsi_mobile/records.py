@@ -1,14 +1,14 @@
 """What a run leaves to read and look at: metrics.csv, TensorBoard, heads.csv, curves.png."""
 
-import csv
-import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from pmsi_mobile.csv_text import csv_text
 from pmsi_mobile.files import atomic_write, write_text
+from pmsi_mobile.plot_names import plot_names
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -18,13 +18,7 @@ Row = dict[str, float]
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, float | str]]) -> None:
     """Write rows under the first one's keys, atomically."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]))
-    writer.writeheader()
-    writer.writerows(
-        {key: f"{value:.6g}" if isinstance(value, float) else value for key, value in row.items()} for row in rows
-    )
-    write_text(path, text.getvalue())
+    write_text(path, csv_text(rows))
 
 
 def open_tensorboard(folder: Path, first_epoch: int) -> "SummaryWriter":
@@ -86,9 +80,11 @@ def plot_confusion(path: Path, counts: Sequence[Sequence[int]], classes: Sequenc
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
     axis.set(xlabel="predicted (Mix)", ylabel="true class", title="Confusion matrix, share of each true class")
     if len(classes) <= 100:
-        size = 9 if len(classes) <= 30 else 6
-        axis.set_xticks(range(len(classes)), classes, rotation=90, fontsize=size)
-        axis.set_yticks(range(len(classes)), classes, fontsize=size)
+        names, families = plot_names(classes)
+        # A `$` in a name is a `$`.
+        style: dict[str, Any] = {"fontsize": 9 if len(classes) <= 30 else 6, "family": families, "parse_math": False}
+        axis.set_xticks(range(len(classes)), names, rotation=90, **style)
+        axis.set_yticks(range(len(classes)), names, **style)
     figure.colorbar(image, ax=axis, shrink=0.7)
     with atomic_write(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")

@@ -6,6 +6,7 @@ from pathlib import Path
 from pmsi_mobile import records
 from pmsi_mobile.experiments.comparison import DRAWS, Row
 from pmsi_mobile.files import atomic_write, write_text
+from pmsi_mobile.plot_names import plot_names
 
 
 def write_table(rows: Sequence[Row], against: str, folder: Path) -> list[Path]:
@@ -62,7 +63,7 @@ def _plot(rows: Sequence[Row], against: str, path: Path) -> None:
     """Top-1 per recipe, and its difference with the interval."""
     from matplotlib.figure import Figure
 
-    names = [row.recipe for row in rows]
+    names, families = plot_names([row.recipe for row in rows])
     heights = range(len(rows))
     figure = Figure(figsize=(11, 1.6 + 0.42 * len(rows)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -74,7 +75,7 @@ def _plot(rows: Sequence[Row], against: str, path: Path) -> None:
         color="tab:blue",
         capsize=3,
     )
-    left.set_yticks(heights, names)
+    left.set_yticks(heights, names, family=families, parse_math=False)
     left.invert_yaxis()
     left.set(xlabel="top-1 (%), bars: standard deviation over seeds")
     compared = [(height, row) for height, row in zip(heights, rows, strict=True) if row.difference is not None]
@@ -84,7 +85,8 @@ def _plot(rows: Sequence[Row], against: str, path: Path) -> None:
         right.plot([low, high], [height, height], color=colour, lw=2)
         right.plot([middle], [height], "o", color=colour)
     right.axvline(0, color="black", lw=0.8)
-    right.set(xlabel=f"points above {against}, 95 % interval")
+    [shown], families = plot_names([against])
+    right.set_xlabel(f"points above {shown}, 95 % interval", family=families, parse_math=False)
     for axis in (left, right):
         axis.grid(alpha=0.3)
     with atomic_write(path) as temporary:

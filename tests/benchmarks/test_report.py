@@ -1,6 +1,7 @@
 """The page and its sentence."""
 
 import csv
+import html
 import io
 import re
 from datetime import UTC, datetime
@@ -15,9 +16,11 @@ from pmsi_bench.host.operators import Work
 from pmsi_bench.host.rounds import Measurement, NotMeasured, Outcome, Timing
 from pmsi_bench.host.sustained import Window
 from pmsi_bench.reports.host_report import as_csv, as_html, as_markdown, write_report
+from pmsi_bench.reports.plots import Bar, Point, accuracy_plot, latency_plot, sustained_plot
 from pmsi_bench.results.choice import pareto_front
 from pmsi_bench.results.host_result import BenchResult, summarise
-from pmsi_bench.results.host_verdict import candidates, choice, verdict
+from pmsi_bench.results.host_verdict import candidates, choices, verdict
+from pmsi_bench.subjects.function import Function
 from pmsi_bench.subjects.subject import Job, Subject
 from pmsi_export.checks.inspect import Operator
 from pmsi_export.contract.schema import PreprocessingSpec
@@ -44,9 +47,14 @@ def timing(milliseconds: float, rounds: int = 8) -> Timing:
 
 @pytest.fixture
 def bench(tmp_path: Path):
-    """A result of files by name; accuracy: by name, the share of 200 photos."""
+    """A result of files by name; accuracy: by name, the share of 200 photos; of: by name, which checkpoint's."""
 
-    def make(accuracy: dict[str, float] | None = None, **files: tuple[Outcome, ParityStatus]) -> BenchResult:
+    def make(
+        accuracy: dict[str, float] | None = None,
+        of: dict[str, str] | None = None,
+        precisions: dict[str, str] | None = None,
+        **files: tuple[Outcome, ParityStatus],
+    ) -> BenchResult:
         rows = []
         for name, (_, parity) in files.items():
             model = tmp_path / f"{name}.onnx"
@@ -57,16 +65,15 @@ def bench(tmp_path: Path):
                     job=Job(model, SIDE),
                     format="onnx",
                     runtime="ONNX Runtime",
-                    precision="fp32",
+                    precision=(precisions or {}).get(name, "fp32"),
                     preprocessing=PreprocessingSpec(resize=SIDE, crop=SIDE, mean=(0.5,) * 3, std=(0.5,) * 3),
-                    head="mix",
-                    classes=("a", "b", "c"),
-                    checkpoint_sha256="0" * 64,
+                    function=Function((of or {}).get(name, "0") * 64, "mix", SIDE, ("a", "b", "c")),
                     content_sha256="1" * 64,
                     parity=parity,
                     gate="max abs difference <= 0.0001",
                 )
             )
+        rounds = max([len(outcome.rounds) for outcome, _ in files.values() if isinstance(outcome, Timing)], default=0)
         work = Work(macs=2_000_000_000, delegated=0.5, partitions=2, operators=[Operator("CONV_2D", 7, "interpreter")])
         return summarise(
             rows,
@@ -76,7 +83,7 @@ def bench(tmp_path: Path):
             width=None,
             baseline=0,
             machine=MACHINE,
-            peaks={1: 200e9},
+            peaks={1: [200e9] * rounds},
             work={rows[0].name: work},
             accuracy={
                 f"{name}.onnx": Accuracy(photos=200, top1=top1, agreement=None)
@@ -128,17 +135,18 @@ def test_page_without_any_figure(bench):
 
 def test_sentence_names_the_fastest_file_that_passed_parity(bench):
     result = bench(wrong=(timing(1), "failed"), slow=(timing(30), "passed"), fast=(timing(20), "passed"))
-    assert choice(result).name == "fast.onnx"
-    assert verdict(result) == (
+    assert [file.name for file in choices(result)] == ["fast.onnx"]
+    assert verdict(result) == [
         "fast.onnx (ONNX Runtime, fp32) has the smallest median of the 2 files that passed parity: median 20.00 ms on "
         "this host with 1 thread. Next is slow.onnx, which takes 1.50 times as long (95 % interval 1.50 to 1.50)."
-    )
+    ]
 
 
 def test_sentence_claims_no_lead_that_the_interval_does_not_show(bench):
-    assert "two.onnx cannot be told from it" in verdict(bench(one=(timing(20), "passed"), two=(timing(20), "passed")))
+    [sentence] = verdict(bench(one=(timing(20), "passed"), two=(timing(20), "passed")))
+    assert "two.onnx cannot be told from it" in sentence
     few = bench(one=(timing(20, rounds=3), "passed"), two=(timing(25, rounds=3), "passed"))
-    assert "no interval can be given" in verdict(few)
+    assert "no interval can be given" in verdict(few)[0]
 
 
 def test_ratios_refer_to_the_first_file_that_was_measured(bench):
@@ -149,6 +157,98 @@ def test_ratios_refer_to_the_first_file_that_was_measured(bench):
     assert result.files[2].figures.ratio.median == pytest.approx(1.25)
 
 
+def test_files_of_different_networks_are_not_compared(bench, tmp_path):
+    result = bench(
+        of={"a1": "a", "b1": "b", "a2": "a", "b2": "b", "c": "c"},
+        accuracy={"a1": 0.9, "b1": 0.5, "a2": 0.9, "b2": 0.5, "c": 0.7},
+        a1=(timing(20), "passed"),
+        b1=(timing(1), "passed"),
+        a2=(timing(30), "passed"),
+        b2=(timing(2), "passed"),
+        c=(timing(4), "failed"),
+    )
+    assert [file.network for file in result.files] == [0, 1, 0, 1, 2]
+    assert [network.baseline for network in result.networks] == ["a1.onnx", "b1.onnx", "c.onnx"]
+    assert [file.figures.ratio.median for file in result.files] == pytest.approx([1, 1, 1.5, 2, 1])
+    assert [file.name for file in choices(result)] == ["a1.onnx", "b1.onnx"]
+    head, *sentences = verdict(result)
+    assert head == "These are files of 3 different networks, which are not compared with each other."
+    begun = [sentence.partition("that passed")[0] for sentence in sentences]
+    assert begun[0] == (
+        f"Network 1 (checkpoint aaaaaaaa, 3 classes, {SIDE} px): a1.onnx (ONNX Runtime, fp32) has the smallest median "
+        "of the 2 files "
+    )
+    assert begun[1].startswith(f"Network 2 (checkpoint bbbbbbbb, 3 classes, {SIDE} px): b1.onnx")
+    assert sentences[2].endswith("No file that was measured here has passed its parity gate.")
+    page = as_html(result)
+    # Two of accuracy, for three networks one of latency each, and the one of sustained load.
+    assert page.count("<svg") == 6
+    assert page.count("<h3>Network 1 (") == 2
+    assert [row["network"] for row in csv.DictReader(io.StringIO(as_csv(result)))] == ["1", "2", "1", "2", "3"]
+    text = as_markdown(result)
+    assert all(sentence in text for sentence in sentences)
+    assert "| `b2.onnx` | 2 | fp32 | 1 |" in text
+
+
+def test_the_wanted_baseline_is_that_of_its_network_alone(bench):
+    result = bench(of={"a": "a", "b": "b"}, a=(NotMeasured("gone", False), "passed"), b=(timing(5), "passed"))
+    assert (result.baseline, [network.baseline for network in result.networks]) == ("b.onnx", [None, "b.onnx"])
+
+
+def test_share_of_the_peak_is_that_of_the_same_round(bench, tmp_path):
+    result = bench(one=(timing(20), "passed"))
+    # 2 G in 20 ms.
+    assert result.files[0].figures.peak_share == pytest.approx(0.5)
+    assert "50 %" in as_html(result)
+
+
+def test_integers_have_no_share_of_the_peak_of_floats(bench):
+    result = bench(precisions={"one": "int8"}, one=(timing(20), "passed"))
+    assert result.files[0].figures.peak_share is None
+    assert result.files[0].work.macs
+
+
+def test_a_slow_tail_does_not_squeeze_the_bars():
+    bars = [Bar("steady", [10.0] * 8, 10.0, 11.0), Bar("tail", [10.0] * 7 + [500.0], 10.0, 900.0)]
+    picture = latency_plot(bars)
+    assert "triangle: goes on beyond the scale" in words(picture)
+    assert bar_share(picture) > 0.35
+    steady = latency_plot([Bar("steady", [10.0] * 8, 10.0, 11.0), Bar("slow", [100.0] * 8, 100.0, 110.0)])
+    assert "triangle" not in words(steady)
+
+
+NAMES = ["two\nlines", "漢字.onnx", "🐦.onnx", "_hidden", "$x_{$", "\x1b[31mred", "x" * 300, "a\u202eb", "\udc80"]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("plot", ["bars", "points", "windows"])
+def test_every_name_can_be_drawn_without_a_warning(plot, caplog):
+    pictures = {
+        "bars": lambda: latency_plot([Bar(name, [1.0] * 6, 1.0, 1.1) for name in NAMES]),
+        "points": lambda: accuracy_plot([Point(name, 1.0 + i, 0.5, True, True) for i, name in enumerate(NAMES)]),
+        "windows": lambda: sustained_plot(
+            {name: [Window(seconds=s, median_ms=1, inferences=9) for s in (1, 2)] for name in NAMES}
+        ),
+    }
+    picture = pictures[plot]()
+    assert caplog.records == []
+    told = words(picture)
+    for name in ("two\\nlines", "_hidden", "$x_{$", "\\x1b[31mred", "a\\u202eb"):
+        assert name in told, told
+
+
+def words(picture: str) -> str:
+    """What is written in a plot: matplotlib notes it beside the paths."""
+    return html.unescape(" ".join(re.findall(r"<!-- (.*?) -->", picture)))
+
+
+def bar_share(picture: str) -> float:
+    """Length of the longest bar, as a share of the picture's width."""
+    width = float(re.search(r'viewBox="0 0 ([\d.]+) ', picture)[1])
+    bars = re.findall(r'<path d="M ([\d.]+) [\d.]+ \nL ([\d.]+) [^"]*z\n" clip-path[^>]*fill: var\(--accent\)', picture)
+    return max(abs(float(end) - float(start)) for start, end in bars) / width
+
+
 def test_a_faster_file_is_not_taken_when_it_loses_more_than_a_point(bench):
     result = bench(
         accuracy={"exact": 0.9, "near": 0.895, "coarse": 0.85, "wrong": 0.95},
@@ -157,9 +257,9 @@ def test_a_faster_file_is_not_taken_when_it_loses_more_than_a_point(bench):
         coarse=(timing(10), "passed"),
         wrong=(timing(1), "failed"),
     )
-    assert choice(result).name == "near.onnx"
-    assert pareto_front(candidates(result)) == ["coarse.onnx", "near.onnx", "exact.onnx"]
-    assert "89.5% right of 200 photos, 0.5 points below the best" in verdict(result)
+    assert [file.name for file in choices(result)] == ["near.onnx"]
+    assert pareto_front(candidates(result, 0)) == ["coarse.onnx", "near.onnx", "exact.onnx"]
+    assert "89.5% right of 200 photos, 0.5 points below the best" in verdict(result)[0]
     page = as_html(result)
     assert "Accuracy against latency" in page
     assert page.count("<svg") == 3

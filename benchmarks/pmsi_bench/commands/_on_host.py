@@ -40,7 +40,7 @@ def bench_on_host(files: Sequence[Path], options: HostOptions, *, as_json: bool,
     from pmsi_bench.reports.host_report import write_report
     from pmsi_bench.reports.host_table import print_result
     from pmsi_bench.reports.page import check_reports, write_reports
-    from pmsi_bench.results.host_verdict import choice, verdict
+    from pmsi_bench.results.host_verdict import choices, verdict
 
     check_reports(options.reports)
     result = _measure(files, options, command)
@@ -48,14 +48,15 @@ def bench_on_host(files: Sequence[Path], options: HostOptions, *, as_json: bool,
         typer.echo(result.model_dump_json(indent=2))
     else:
         print_result(result)
-        typer.echo(verdict(result))
+        for sentence in verdict(result):
+            typer.echo(sentence)
     write_reports(options.reports, partial(write_report, result))
     if not as_json:
-        best = choice(result)
+        best = choices(result)
         if options.reports:
             typer.echo(f"wrote {', '.join(map(str, options.reports))}")
         if options.reports and best:
-            typer.echo(f"next: pmsi-predict {shlex.quote(best.path)} photo.jpg")
+            typer.echo(f"next: pmsi-predict {shlex.quote(best[0].path)} photo.jpg")
         elif not options.reports:
             typer.echo(f"next: {command} --report bench.html")
     _raise_problems(result)
@@ -66,7 +67,7 @@ def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "Benc
 
     from pmsi_bench.host.machine import machine_record
     from pmsi_bench.host.operators import describe
-    from pmsi_bench.host.roofline import peak_macs_per_second
+    from pmsi_bench.host.roofline import measured_peaks
     from pmsi_bench.host.rounds import Timing, measure
     from pmsi_bench.results.host_result import summarise
     from pmsi_bench.subjects.collect import find_models
@@ -77,19 +78,20 @@ def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "Benc
     baseline = _index(options.baseline, rows)
     photos = _photos(rows, options.photos) if options.photos else ()
     started, machine = datetime.now(UTC), machine_record()
-    with progress("timing") as step:
+    with progress("timing") as step, measured_peaks(options.threads) as peaks:
         measurement = measure(
             [row.job for row in rows],
             rounds=options.rounds,
             width=options.width,
             seconds=options.seconds,
             baseline=baseline,
+            functions=[row.function for row in rows],
+            beside=peaks.measure,
             progress=step,
         )
     measured = [row for row, outcome in zip(rows, measurement.outcomes, strict=True) if isinstance(outcome, Timing)]
     with progress("looking into the files"):
         work = describe(measured)
-        peaks = {count: peak_macs_per_second(count) for count in options.threads}
     problems: dict[str, list[str]] = {}
     return summarise(
         rows,
@@ -99,7 +101,7 @@ def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "Benc
         width=options.width,
         baseline=baseline,
         machine=machine,
-        peaks=peaks,
+        peaks=peaks.rates,
         work=work,
         accuracy=_accuracy(measured, photos, problems) if photos else {},
         photos=options.photos,

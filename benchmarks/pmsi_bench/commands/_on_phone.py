@@ -53,7 +53,8 @@ def bench_on_device(
         typer.echo(result.model_dump_json(indent=2))
     else:
         print_result(result)
-        typer.echo(verdict(result))
+        for sentence in verdict(result):
+            typer.echo(sentence)
     write_reports(reports, partial(write_report, result))
     if reports and not as_json:
         typer.echo(f"wrote {', '.join(map(str, reports))}")
@@ -101,7 +102,7 @@ def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "De
             progress("measuring") as step,
         ):
             session = run_session(phone, runner, jobs, rounds=options.rounds, cool=cooling.wait, progress=step)
-    rows = device_rows(jobs, session.outcomes, options.rounds)
+    rows, networks = device_rows(jobs, session.outcomes, options.rounds)
     return DeviceResult(
         command=command,
         started=started,
@@ -116,6 +117,7 @@ def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "De
         thermal_after=session.thermal_after,
         lost=session.lost,
         baseline=next((row.title for row in rows if row.figures), None),
+        networks=networks,
         rows=rows,
     )
 

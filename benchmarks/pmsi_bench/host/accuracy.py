@@ -39,9 +39,9 @@ def evaluation_set(data: Path, subjects: Sequence[Subject]) -> tuple[Sequence[Ph
     from pmsi_mobile.checkpoint import load_checkpoint
     from pmsi_mobile.config import load_config
 
-    classes = subjects[0].classes
+    classes = subjects[0].function.classes
     for subject in subjects:
-        if subject.classes != classes:
+        if subject.function.classes != classes:
             raise PmsiError(
                 f"{subject.name} has other classes than {subjects[0].name}: measure the accuracy of each by itself"
             )

@@ -6,7 +6,7 @@ round, and where a file's memory comes to lie is drawn anew in each.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from statistics import median
@@ -67,13 +67,17 @@ def measure(
     width: float | None = None,
     seconds: float | None = None,
     baseline: int = 0,
+    functions: Sequence[Hashable] | None = None,
+    beside: Callable[[], None] = lambda: None,
 ) -> Measurement:
     """Time all jobs, each in its own process.
 
-    rounds: at most so many. width: no further round is begun once the interval of every ratio to the job at index
-    `baseline` (or the first that could be measured) is at most this part of the ratio, after LEAST_ROUNDS at the
-    earliest. seconds: after this long no further round is begun, and bursts are shortened to fit; at least one round is
-    run. progress: called with (steps done, steps), a step being a file loaded or a burst.
+    rounds: at most so many. functions: what the jobs compute, the same by default; those of one function are compared.
+    width: no further round is begun once the interval of every ratio to the job at index `baseline` (or the first of
+    the function that could be measured) is at most this part of the ratio, after LEAST_ROUNDS at the earliest.
+    seconds: after this long no further round is begun, and bursts are shortened to fit; at least one round is run.
+    progress: called with (steps done, steps), a step being a file loaded or a burst. beside: called at the beginning
+    of each round.
     A file that cannot be loaded, or whose process dies, is NotMeasured; the others go on.
     """
     started = time.monotonic()
@@ -91,9 +95,10 @@ def measure(
             if number and seconds is not None and time.monotonic() - started > seconds:
                 stopped = "time"
                 break
-            if width is not None and number >= LEAST_ROUNDS and _narrow(states, baseline, width):
+            if width is not None and number >= LEAST_ROUNDS and _narrow(states, baseline, functions, width):
                 stopped = "interval"
                 break
+            beside()
             for turn, index in enumerate(rotated(range(len(jobs)), number), start=1):
                 states[index] = _add_burst(states[index], burst_seconds)
                 progress(len(jobs) * (1 + number) + turn, steps)
@@ -146,18 +151,22 @@ def _add_burst(state: _Running | NotMeasured, seconds: float) -> _Running | NotM
     )
 
 
-def _narrow(states: Sequence[_Running | NotMeasured], baseline: int, width: float) -> bool:
-    """Whether every ratio to the baseline has an interval of at most `width` times the ratio."""
-    running = [state for state in states if isinstance(state, _Running)]
-    if not running:
-        return True
-    chosen = states[baseline]
-    first = chosen if isinstance(chosen, _Running) else running[0]
-    base = round_medians_ms(first.timing.rounds)
-    for state in running:
-        compared = ratio(round_medians_ms(state.timing.rounds), base)
-        if compared.low is None or compared.high is None or compared.high - compared.low > width * compared.median:
-            return False
+def _narrow(
+    states: Sequence[_Running | NotMeasured], baseline: int, functions: Sequence[Hashable] | None, width: float
+) -> bool:
+    """Whether every ratio to the baseline of its function has an interval of at most `width` times the ratio."""
+    kinds = functions or [None] * len(states)
+    rounds = {
+        index: round_medians_ms(state.timing.rounds)
+        for index, state in enumerate(states)
+        if isinstance(state, _Running)
+    }
+    for kind in set(kinds):
+        alike = [index for index in rounds if kinds[index] == kind]
+        for index in alike:
+            compared = ratio(rounds[index], rounds[baseline if baseline in alike else alike[0]])
+            if compared.low is None or compared.high is None or compared.high - compared.low > width * compared.median:
+                return False
     return True
 
 

@@ -80,7 +80,7 @@ class AppRunner:
             stdev_ms=float(milliseconds.std()),
             p95_ms=float(np.percentile(milliseconds, 95)),
             latencies_ns=latencies,
-            note=_note(job, result),
+            note=_note(job),
             throttled=bool(result.thermal_status_before or result.thermal_status_after),
         )
 
@@ -121,7 +121,12 @@ class AppRunner:
         if started.code or "Error" in started.output:
             raise MeasurementError(f"the app's benchmark cannot be started: {started.output.strip().splitlines()[-1]}")
         self._wait_for(path)
-        result = parse_app_result(self.phone.read(path))
+        try:
+            result = parse_app_result(self.phone.read(path))
+        except MeasurementError as error:
+            # The app knows the file by the name that it was brought under.
+            raise MeasurementError(str(error).replace(_name(job), job.model.name)) from None
+        _check_delegate(job, result)
         if result.model_sha256 != sha256(job.model):
             raise MeasurementError("the app measured another file than the one that was brought to it")
         return result
@@ -185,9 +190,16 @@ def _delegate(job: Job) -> str:
     return "xnnpack" if (job.contract.format, job.delegate) == ("executorch", "cpu") else job.delegate
 
 
-def _note(job: Job, result: AppResult) -> str | None:
-    ran_on = [] if result.delegate == _delegate(job) else [f"ran on {result.delegate}"]
-    return ", ".join([*ran_on, *([result.delegate_note] if result.delegate_note else [])]) or None
+def _check_delegate(job: Job, result: AppResult) -> None:
+    """The app goes on where a delegate takes no file: the figures would be the CPU's. Raises MeasurementError."""
+    if result.delegate != _delegate(job):
+        raise MeasurementError(f"the app fell back: {result.delegate_note or f'it ran on {result.delegate}'}")
+
+
+def _note(job: Job) -> str | None:
+    if job.delegate == "cpu":
+        return None
+    return f"how much of the file {job.delegate} takes, the app's runtime does not tell"
 
 
 def _name(job: Job) -> str:

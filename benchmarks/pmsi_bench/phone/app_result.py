@@ -37,8 +37,9 @@ class AppResult(_Record):
     runtime: str
     runtime_version: str | None
     delegate: str
+    """What it really ran on."""
     delegate_note: str | None
-    """What fell back."""
+    """Why that is not what was asked for."""
     threads: int
     load_ms: float | None
     first_inference_ms: float | None

@@ -41,7 +41,7 @@ class Burst(BaseModel):
     latencies_ns: list[int] | None
     """One per inference, where they are known one by one."""
     note: str | None
-    """How much of the graph the delegate took, or what fell back."""
+    """How much of the graph the delegate took, as far as the runner tells."""
     throttled: bool
 
     @property

@@ -2,14 +2,20 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pmsi_bench.host.sustained import slow_down
 from pmsi_bench.reports.host_table import STOPPED
-from pmsi_bench.reports.page import csv_text, markdown_line, number, page
+from pmsi_bench.reports.page import markdown_line, number, page
 from pmsi_bench.results.choice import pareto_front
 from pmsi_bench.results.host_result import BenchResult, Figures, FileResult
-from pmsi_bench.results.host_verdict import candidates, choice, verdict
+from pmsi_bench.results.host_verdict import candidates, choices, verdict
+from pmsi_bench.results.network import headings, ratios_to
+from pmsi_mobile.csv_text import csv_text
 from pmsi_mobile.files import write_text
+
+if TYPE_CHECKING:
+    from pmsi_bench.reports.plots import Bar, Point
 
 
 def write_report(result: BenchResult, path: Path) -> None:
@@ -19,36 +25,49 @@ def write_report(result: BenchResult, path: Path) -> None:
 
 def as_html(result: BenchResult) -> str:
     """The page as text."""
-    from pmsi_bench.reports.plots import Bar, Point, accuracy_plot, latency_plot, sustained_plot
+    from pmsi_bench.reports.plots import accuracy_plot, latency_plot, sustained_plot
 
-    front = pareto_front(candidates(result))
-    measured = [(file, file.figures) for file in result.files if file.figures]
-    bars = [
-        Bar(file.name, figures.round_medians_ms, figures.latency.median_ms, figures.latency.p90_ms)
-        for file, figures in measured
-    ]
-    points = [
-        Point(
-            file.name,
-            figures.latency.median_ms,
-            file.accuracy.top1,
-            file.parity in ("passed", "reference"),
-            file.name in front,
-        )
-        for file, figures in measured
-        if file.accuracy
-    ]
+    titles = headings(result.networks)
     return page(
         "host.html",
         result=result,
         verdict=verdict(result),
-        choice=choice(result),
+        best=[file.name for file in choices(result)],
+        baselines=[network.baseline for network in result.networks],
+        ratios_to=ratios_to(result.networks),
         stopped=STOPPED[result.stopped],
         slow_down=slow_down,
-        accuracy_plot=accuracy_plot(points) if len(points) > 1 else "",
-        latency_plot=latency_plot(bars) if bars else "",
-        sustained_plot=sustained_plot(result) if any(file.sustained for file, _ in measured) else "",
+        accuracy_plots={title: accuracy_plot(_points(result, number)) for number, title in enumerate(titles)},
+        latency_plots={title: latency_plot(_bars(result, number)) for number, title in enumerate(titles)},
+        sustained_plots={"": sustained_plot({file.name: file.sustained for file in result.files if file.sustained})},
     )
+
+
+def _bars(result: BenchResult, network: int) -> "list[Bar]":
+    from pmsi_bench.reports.plots import Bar
+
+    return [
+        Bar(file.name, file.figures.round_medians_ms, file.figures.latency.median_ms, file.figures.latency.p90_ms)
+        for file in result.files
+        if file.figures and file.network == network
+    ]
+
+
+def _points(result: BenchResult, network: int) -> "list[Point]":
+    from pmsi_bench.reports.plots import Point
+
+    front = pareto_front(candidates(result, network))
+    return [
+        Point(
+            file.name,
+            file.figures.latency.median_ms,
+            file.accuracy.top1,
+            file.parity in ("passed", "reference"),
+            file.name in front,
+        )
+        for file in result.files
+        if file.figures and file.accuracy and file.network == network
+    ]
 
 
 def as_csv(result: BenchResult) -> str:
@@ -73,9 +92,11 @@ def as_markdown(result: BenchResult) -> str:
         "95 % interval",
     ]
     head += ["parity", "top-1", "agreement"]
+    numbered = ["network"] if len(result.networks) > 1 else []
+    head[1:1] = numbered
+    baselines = [network.baseline for network in result.networks]
     lines = [
-        verdict(result),
-        "",
+        *(line for sentence in verdict(result) for line in (sentence, "")),
         f"`{result.command}`, {result.started:%Y-%m-%d}. {machine.cpu}, {machine.cores} cores, {machine.system}; load "
         f"average {machine.load_average} at the start. {result.rounds} rounds ({STOPPED[result.stopped]}). {versions}. "
         "Measured on this host, not on a phone.",
@@ -86,10 +107,16 @@ def as_markdown(result: BenchResult) -> str:
     for file in result.files:
         row = _row(result, file)
         interval = "none" if row["ratio_low"] == "" else f"{row['ratio_low']} .. {row['ratio_high']}"
-        cells = [f"`{file.name}`", file.precision, file.threads, f"{file.size_bytes / 1e6:.2f}"]
+        cells = [
+            f"`{file.name}`",
+            *(str(row[column]) for column in numbered),
+            file.precision,
+            file.threads,
+            f"{file.size_bytes / 1e6:.2f}",
+        ]
         if file.figures:
             cells += [row["memory_mb"], *(row[f"{name}_ms"] for name in ("median", "p90", "p99")), row["ratio"]]
-            cells.append("baseline" if file.name == result.baseline else interval)
+            cells.append("baseline" if file.name in baselines else interval)
         else:
             cells += [f"{file.status}: {file.reason}", "", "", "", "", ""]
         cells += [file.parity, row["top1"], row["agreement"]]
@@ -102,6 +129,7 @@ def _row(result: BenchResult, file: FileResult) -> dict[str, object]:
     work, accuracy, rate = file.work, file.accuracy, result.macs_per_second(file)
     return {
         "file": file.name,
+        "network": file.network + 1,
         "format": file.format,
         "runtime": file.runtime,
         "precision": file.precision,

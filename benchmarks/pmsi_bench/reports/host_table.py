@@ -1,7 +1,10 @@
 """A result of this host as a table on the terminal."""
 
+from collections.abc import Sequence
+
 from pmsi_bench.host.sustained import slow_down
 from pmsi_bench.results.host_result import BenchResult, FileResult
+from pmsi_bench.results.network import ratios_to
 from pmsi_mobile.console.terminal import console_for
 
 STOPPED = {
@@ -20,13 +23,16 @@ def print_result(result: BenchResult) -> None:
     machine = result.machine
     table = Table(
         title=f"this host ({machine.cpu}), {result.rounds} rounds ({STOPPED[result.stopped]})",
-        caption=f"times in ms; memory above the idle runtime; ratio to {result.baseline}, with its 95 % interval",
+        caption="times in ms; memory above the idle runtime; "
+        f"ratio to {ratios_to(result.networks)}, with its 95 % interval",
         box=SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
         collapse_padding=True,
     )
     columns = ["file", "prec.", "MB", "memory", "median", "p90", "p99", "ratio", "interval", "parity"]
+    several = len(result.networks) > 1
+    columns[1:1] = ["network"] * several
     if result.photos:
         columns += ["top-1", "agree"]
     for column in columns:
@@ -36,9 +42,10 @@ def print_result(result: BenchResult) -> None:
         accuracy = [_share(file, "top1"), _share(file, "agreement")] if result.photos else []
         table.add_row(
             file.name,
+            *[str(file.network + 1)] * several,
             file.precision,
             f"{file.size_bytes / 1e6:.1f}",
-            *_cells(file, result.baseline),
+            *_cells(file, [network.baseline for network in result.networks]),
             file.parity,
             *accuracy,
         )
@@ -48,7 +55,7 @@ def print_result(result: BenchResult) -> None:
         console.print(line)
 
 
-def _cells(file: FileResult, baseline: str | None) -> list[str]:
+def _cells(file: FileResult, baselines: Sequence[str | None]) -> list[str]:
     figures = file.figures
     if not figures:
         return ["", "failed" if file.status == "failed" else "none", "", "", "", ""]
@@ -60,7 +67,7 @@ def _cells(file: FileResult, baseline: str | None) -> list[str]:
         f"{latency.p90_ms:.2f}",
         f"{latency.p99_ms:.2f}",
         f"{ratio.median:.3f}",
-        "baseline" if file.name == baseline else interval,
+        "baseline" if file.name in baselines else interval,
     ]
 
 

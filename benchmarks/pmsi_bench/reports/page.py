@@ -1,9 +1,7 @@
 """What reports of this host and of phones have in common."""
 
-import csv
-import io
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +37,8 @@ def write_reports(paths: Sequence[Path], write: Callable[[Path], None]) -> None:
 
 
 def page(template: str, **values: Any) -> str:
-    """A self-contained page: no network, no script. Values that end in `_plot` are `<svg>` elements."""
+    """A self-contained page: no network, no script. Values that end in `_plots` are `<svg>` elements by their heading,
+    of which empty ones are left out."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -50,17 +49,12 @@ def page(template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    drawn = {name: Markup(value) for name, value in values.items() if name.endswith("_plot")}
+    drawn = {
+        name: {heading: Markup(plot) for heading, plot in plots.items() if plot}
+        for name, plots in values.items()
+        if name.endswith("_plots")
+    }
     return environment.get_template(template).render(**values | drawn)
-
-
-def csv_text(rows: Sequence[Mapping[str, object]]) -> str:
-    """One line per row below the names of the columns; at least one row."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
 
 
 def markdown_line(cells: Sequence[str]) -> str:

@@ -2,13 +2,19 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pmsi_bench.reports.page import csv_text, markdown_line, number, page
+from pmsi_bench.reports.page import markdown_line, number, page
 from pmsi_bench.reports.phone_table import remarks
 from pmsi_bench.results.choice import pareto_front
+from pmsi_bench.results.network import headings, ratios_to
 from pmsi_bench.results.phone_result import DeviceFigures, DeviceResult, DeviceRow
-from pmsi_bench.results.phone_verdict import candidates, choice, verdict
+from pmsi_bench.results.phone_verdict import candidates, choices, verdict
+from pmsi_mobile.csv_text import csv_text
 from pmsi_mobile.files import write_text
+
+if TYPE_CHECKING:
+    from pmsi_bench.reports.plots import Bar, Point
 
 SHOWN_OPERATORS = 15
 """Of a row, those that take longest."""
@@ -21,33 +27,46 @@ def write_report(result: DeviceResult, path: Path) -> None:
 
 def as_html(result: DeviceResult) -> str:
     """The page as text."""
-    from pmsi_bench.reports.plots import Bar, Point, accuracy_plot, latency_plot
+    from pmsi_bench.reports.plots import accuracy_plot, latency_plot
 
-    front = pareto_front(candidates(result))
-    measured = [(row, row.figures) for row in result.rows if row.figures]
-    bars = [
-        Bar(row.title, [burst.typical_ms for burst in row.rounds], figures.typical_ms, None)
-        for row, figures in measured
-    ]
-    points = [
-        Point(row.title, figures.typical_ms, row.export_top1, row.parity.status == "passed", row.title in front)
-        for row, figures in measured
-        if row.export_top1 is not None
-    ]
+    titles = headings(result.networks)
     return page(
         "phone.html",
         result=result,
         verdict=verdict(result),
-        choice=choice(result),
+        best=[row.title for row in choices(result)],
+        baselines=[network.baseline for network in result.networks],
+        ratios_to=ratios_to(result.networks),
         remarks=remarks(result),
         operators={
             row.title: sorted(row.inspection.operators, key=lambda each: -each.mean_ms)[:SHOWN_OPERATORS]
             for row in result.rows
             if row.inspection.operators
         },
-        accuracy_plot=accuracy_plot(points) if len(points) > 1 else "",
-        latency_plot=latency_plot(bars) if bars else "",
+        accuracy_plots={title: accuracy_plot(_points(result, number)) for number, title in enumerate(titles)},
+        latency_plots={title: latency_plot(_bars(result, number)) for number, title in enumerate(titles)},
     )
+
+
+def _bars(result: DeviceResult, network: int) -> "list[Bar]":
+    from pmsi_bench.reports.plots import Bar
+
+    return [
+        Bar(row.title, [burst.typical_ms for burst in row.rounds], row.figures.typical_ms, None)
+        for row in result.rows
+        if row.figures and row.network == network
+    ]
+
+
+def _points(result: DeviceResult, network: int) -> "list[Point]":
+    from pmsi_bench.reports.plots import Point
+
+    front = pareto_front(candidates(result, network))
+    return [
+        Point(row.title, row.figures.typical_ms, row.export_top1, row.parity.status == "passed", row.title in front)
+        for row in result.rows
+        if row.figures and row.export_top1 is not None and row.network == network
+    ]
 
 
 def as_csv(result: DeviceResult) -> str:
@@ -59,11 +78,13 @@ def as_markdown(result: DeviceResult) -> str:
     """The sentence, the phone, and a table."""
     device = result.device
     head = ["file", "precision", "delegate", "ms", "load ms", "ratio", "95 % interval", "on-device parity", "throttled"]
+    numbered = ["network"] if len(result.networks) > 1 else []
+    head[1:1] = numbered
     lines = [
-        verdict(result),
-        "",
+        *(line for sentence in verdict(result) for line in (sentence, "")),
         f"`{result.command}`, {result.started:%Y-%m-%d}. {device.name}, {device.soc or 'unknown SoC'}, Android "
-        f"{device.android}; {result.runner}, {result.threads} threads, {result.rounds} rounds of {result.runs}.",
+        f"{device.android}; {result.runner}, {result.threads} threads, {result.rounds} rounds of {result.runs}, "
+        f"{result.clocks}.",
         "",
         markdown_line(head),
         markdown_line(["---"] * len(head)),
@@ -74,7 +95,18 @@ def as_markdown(result: DeviceResult) -> str:
         name = f"`{row.name}`"
         values = [cells["typical_ms"] or row.status, cells["load_ms"], cells["ratio"], interval, row.parity.status]
         throttled = "yes" if row.throttled else "no"
-        lines.append(markdown_line([name, row.precision, row.delegate, *map(str, values), throttled]))
+        lines.append(
+            markdown_line(
+                [
+                    name,
+                    *(str(cells[column]) for column in numbered),
+                    row.precision,
+                    row.delegate,
+                    *map(str, values),
+                    throttled,
+                ]
+            )
+        )
     return "\n".join([*lines, "", *remarks(result)]) + "\n"
 
 
@@ -82,12 +114,14 @@ def _columns(result: DeviceResult, row: DeviceRow) -> dict[str, object]:
     """Of the CSV."""
     return {
         "file": row.name,
+        "network": row.network + 1,
         "format": row.format,
         "precision": row.precision,
         "delegate": row.delegate,
         "device": result.device.name,
         "soc": result.device.soc or "",
         "threads": result.threads,
+        "fixed_performance": result.fixed_performance,
         "size_bytes": row.size_bytes,
         "status": row.status,
         "reason": row.reason or "",

@@ -1,5 +1,8 @@
 """A result of a phone as a table on the terminal."""
 
+from collections.abc import Sequence
+
+from pmsi_bench.results.network import ratios_to
 from pmsi_bench.results.phone_result import DeviceResult, DeviceRow
 from pmsi_mobile.console.terminal import console_for
 
@@ -15,24 +18,29 @@ def print_result(result: DeviceResult) -> None:
     table = Table(
         title=f"{device.name} ({device.soc or 'unknown SoC'}, Android {device.android}), {result.runner}, "
         f"{threads}{cores}",
-        caption=f"times in ms; ratio to {result.baseline}, with its 95 % interval",
+        caption=f"times in ms {result.clocks}; ratio to {ratios_to(result.networks)}, with its 95 % interval",
         box=SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
         collapse_padding=True,
     )
-    for column in ("file", "prec.", "on", "load", "first", "median", "ratio", "interval", "on-device parity"):
+    several = len(result.networks) > 1
+    columns = ["file", "prec.", "on", "load", "first", "median", "ratio", "interval", "on-device parity"]
+    columns[1:1] = ["network"] * several
+    for column in columns:
         text = column in ("file", "prec.", "on", "on-device parity")
         table.add_column(column, justify="left" if text else "right", no_wrap=column != "on-device parity")
     for row in result.rows:
-        table.add_row(row.name, row.precision, row.delegate, *_cells(row, result.baseline), row.parity.status)
+        network = [str(row.network + 1)] * several
+        cells = _cells(row, [each.baseline for each in result.networks])
+        table.add_row(row.name, *network, row.precision, row.delegate, *cells, row.parity.status)
     console = console_for(table)
     console.print(table)
     for line in remarks(result):
         console.print(line)
 
 
-def _cells(row: DeviceRow, baseline: str | None) -> list[str]:
+def _cells(row: DeviceRow, baselines: Sequence[str | None]) -> list[str]:
     figures = row.figures
     if not figures:
         return ["", "", row.status, "", ""]
@@ -43,7 +51,7 @@ def _cells(row: DeviceRow, baseline: str | None) -> list[str]:
         _number(figures.first_inference_ms),
         f"{figures.typical_ms:.2f}{'' if figures.typical_is == 'median' else ' (mean)'}",
         f"{ratio.median:.3f}",
-        "baseline" if row.title == baseline else interval,
+        "baseline" if row.title in baselines else interval,
     ]
 
 

@@ -2,20 +2,23 @@
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pmsi_bench.results.host_result import BenchResult
+from pmsi_bench.host.sustained import Window
+from pmsi_mobile.plot_names import plot_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # matplotlib writes colours in figures; these two stand for the page's own, which depend on its dark mode.
 _INK, _ACCENT = "#010203", "#040506"
+LONGEST_BARS = 2.0
+"""Times the longest bar that the scale goes to."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +44,45 @@ class Point:
 
 
 def latency_plot(bars: Sequence[Bar]) -> str:
-    """Typical latency (bar), 90th percentile where it is known (line), that of every round (dots), in milliseconds."""
+    """Typical latency (bar), 90th percentile where it is known (line), that of every round (dots), in milliseconds.
+
+    What lies more than LONGEST_BARS out is marked at the end of the scale. Empty without bars.
+    """
+    if not bars:
+        return ""
+    limit = LONGEST_BARS * max(bar.typical_ms for bar in bars)
+    clipped = False
     with _plot(0.8 + 0.42 * len(bars)) as (axes, drawn):
         rows = range(len(bars))
         axes.barh(rows, [bar.typical_ms for bar in reversed(bars)], height=0.55, color=_ACCENT, alpha=0.75)
         random = np.random.default_rng(0)
         for row, bar in zip(rows, reversed(bars), strict=True):
-            spread = row + random.uniform(-0.2, 0.2, len(bar.rounds_ms))
-            axes.plot(bar.rounds_ms, spread, ".", color=_INK, markersize=3, alpha=0.6)
-            text, end = f"{bar.typical_ms:.2f}", max(bar.typical_ms, *bar.rounds_ms)
+            rounds = np.asarray(bar.rounds_ms)
+            spread = row + random.uniform(-0.2, 0.2, len(rounds))
+            within = rounds <= limit
+            axes.plot(rounds[within], spread[within], ".", color=_INK, markersize=3, alpha=0.6)
+            text, ends = f"{bar.typical_ms:.2f}", [bar.typical_ms, *bar.rounds_ms]
             if bar.p90_ms is not None:
-                text, end = f"{text} | {bar.p90_ms:.2f}", max(end, bar.p90_ms)
-                axes.plot([bar.typical_ms, bar.p90_ms], [row, row], color=_INK, lw=1.5, marker="|", markevery=[1])
-            axes.annotate(text, (end, row), xytext=(6, 0), textcoords="offset points", va="center")
-        axes.set_yticks(rows, [bar.name for bar in reversed(bars)])
+                text = f"{text} | {bar.p90_ms:.2f}"
+                ends.append(bar.p90_ms)
+                marker = "|" if bar.p90_ms <= limit else None
+                axes.plot(
+                    [bar.typical_ms, min(bar.p90_ms, limit)],
+                    [row, row],
+                    color=_INK,
+                    lw=1.5,
+                    marker=marker,
+                    markevery=[1],
+                )
+            if max(ends) > limit:
+                clipped = True
+                axes.plot(limit, row, ">", color=_INK, markersize=6)
+            axes.annotate(text, (min(max(ends), limit), row), xytext=(8, 0), textcoords="offset points", va="center")
+        _name_rows(axes, [bar.name for bar in reversed(bars)])
         line = " | 90th percentile (line)" if any(bar.p90_ms is not None for bar in bars) else ""
-        axes.set_xlabel(f"ms per image: median (bar){line}; dots: each round", color=_INK)
+        beyond = "\ntriangle: goes on beyond the scale" if clipped else ""
+        # To the right: it may be longer than the axis, and names are at the left.
+        axes.set_xlabel(f"ms per image: median (bar){line}; dots: each round{beyond}", color=_INK, loc="right")
         axes.margins(x=0.18)
         axes.set_xlim(left=0)
         axes.spines[:].set_visible(False)
@@ -65,7 +91,12 @@ def latency_plot(bars: Sequence[Bar]) -> str:
 
 
 def accuracy_plot(points: Sequence[Point]) -> str:
-    """Top-1 against latency, the Pareto front as a line; files that did not pass parity are hollow."""
+    """Top-1 against latency, the Pareto front as a line; files that did not pass parity are hollow.
+
+    Empty where there is nothing to compare.
+    """
+    if len(points) < 2:
+        return ""
     with _plot(5.2) as (axes, drawn):
         corners = sorted((point.latency_ms, 100 * point.top1) for point in points if point.front)
         axes.step([x for x, _ in corners], [y for _, y in corners], where="post", color=_ACCENT, lw=2, zorder=1)
@@ -90,29 +121,39 @@ def accuracy_plot(points: Sequence[Point]) -> str:
     return drawn[0]
 
 
-def sustained_plot(result: BenchResult) -> str:
-    """Median latency of every second under load without a pause, over the first second's, by minutes."""
+def sustained_plot(windows: Mapping[str, Sequence[Window]]) -> str:
+    """Median latency of every second under load without a pause, over the first second's, by minutes; windows: by the
+    file's name, at least one of each. Empty without files."""
+    if not windows:
+        return ""
     with _plot(4.2) as (axes, drawn):
         styles = ["-", "--", "-.", ":"]
-        lines, names = [], []
-        for number, file in enumerate(file for file in result.files if file.sustained):
-            first = file.sustained[0].median_ms
+        lines = []
+        for number, seconds in enumerate(windows.values()):
+            first = seconds[0].median_ms
             lines += axes.plot(
-                [window.seconds / 60 for window in file.sustained],
-                [window.median_ms / first for window in file.sustained],
+                [window.seconds / 60 for window in seconds],
+                [window.median_ms / first for window in seconds],
                 styles[number % len(styles)],
                 color=_INK if number // len(styles) % 2 else _ACCENT,
                 lw=1.6,
             )
-            names.append(file.name)
         axes.set_xlabel("minutes without a pause", color=_INK)
         axes.set_ylabel("times the first second", color=_INK)
         axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
         axes.spines[:].set_color(_INK)
         axes.grid(color=_INK, alpha=0.12)
-        axes.legend(lines, names, frameon=False, labelcolor=_INK, loc="lower right")
+        names, families = plot_names(list(windows))
+        # The legend leaves out what begins with an underscore.
+        shown = [f" {name}" if name.startswith("_") else name for name in names]
+        axes.legend(lines, shown, frameon=False, labelcolor=_INK, loc="lower right", prop={"family": families})
     return drawn[0]
+
+
+def _name_rows(axes: "Axes", names: Sequence[str]) -> None:
+    shown, families = plot_names(names)
+    axes.set_yticks(range(len(shown)), shown, family=families)
 
 
 def _label(axes: "Axes", points: Sequence[tuple[str, float, float]]) -> None:
@@ -127,10 +168,15 @@ def _label(axes: "Axes", points: Sequence[tuple[str, float, float]]) -> None:
             groups[-1].append(point)
         else:
             groups.append([point])
+    names, families = plot_names([name for name, _, _ in points])
+    shown = {name: drawn for (name, _, _), drawn in zip(points, names, strict=True)}
     for group in groups:
         right = max(x for _, x, _ in group)
         for line, (name, _, y) in enumerate(group):
-            axes.annotate(name, (right, y), xytext=(9, 4 - 12 * line), textcoords="offset points", fontsize=9)
+            place = (9, 4 - 12 * line)
+            axes.annotate(
+                shown[name], (right, y), xytext=place, textcoords="offset points", fontsize=9, family=families
+            )
 
 
 @contextmanager

@@ -13,10 +13,15 @@ from pmsi_bench.host.machine import Machine
 from pmsi_bench.host.operators import Work
 from pmsi_bench.host.rounds import Measurement, NotMeasured, Outcome, Timing
 from pmsi_bench.host.sustained import Window
+from pmsi_bench.results.network import Network, network_of
 from pmsi_bench.statistics import Latency, Ratio, latency, ratio, round_medians_ms
+from pmsi_bench.subjects.function import numbered
 from pmsi_bench.subjects.subject import Subject
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import size_bytes
+
+_INTEGERS = ("int8", "int8-dynamic")
+"""Precisions whose products are those of integers."""
 
 
 class _Record(BaseModel):
@@ -34,8 +39,11 @@ class Figures(_Record):
     does not tell."""
     latency: Latency
     ratio: Ratio
-    """To the baseline; its own is 1."""
+    """To the baseline of its network; its own is 1."""
     round_medians_ms: list[float]
+    peak_share: float | None = None
+    """Multiply-accumulates a second over the machine's peak in the same round, median over the rounds; null for integer
+    files, whose peak is another, and where one of the two is not known."""
 
 
 class FileResult(_Record):
@@ -52,6 +60,8 @@ class FileResult(_Record):
     size_bytes: int
     checkpoint_sha256: str
     content_sha256: str
+    network: int = 0
+    """Index in `networks`."""
     parity: Literal["passed", "failed", "not measured", "reference"]
     """The export's parity gate, from the contract in the file; `reference` for PyTorch itself."""
     gate: str
@@ -81,10 +91,13 @@ class BenchResult(_Record):
     """What ended them: intervals as narrow as `width`, the number asked for, or the time limit."""
     width: float | None
     baseline: str | None
-    """Name of the file that the ratios refer to."""
+    """Name of the row that was asked for, or else of the first that was measured. Ratios refer to the baseline of a
+    row's own network."""
+    networks: list[Network] = []
+    """What the files compute, in the order of the files; rows of different ones are not compared."""
     machine: Machine
     peak_macs_per_second: dict[int, float]
-    """By number of threads: the largest rate of float32 matrix products measured here."""
+    """By number of threads: the largest rate of float32 matrix products in a round, median over the rounds."""
     photos: str | None
     """Folder of the accuracy."""
     files: list[FileResult]
@@ -105,7 +118,7 @@ def summarise(
     width: float | None,
     baseline: int,
     machine: Machine,
-    peaks: Mapping[int, float],
+    peaks: Mapping[int, Sequence[float]],
     work: Mapping[str, Work],
     accuracy: Mapping[str, Accuracy],
     photos: Path | None,
@@ -114,6 +127,7 @@ def summarise(
 ) -> BenchResult:
     """Make the result of a measurement of `subjects`; work, accuracy, sustained and problems by the subject's name.
 
+    peaks: by the number of threads, those of every round.
     baseline: index of the subject that the ratios refer to; where that was not measured, the first that was.
     """
     timings = {
@@ -121,8 +135,13 @@ def summarise(
         for subject, outcome in zip(subjects, measurement.outcomes, strict=True)
         if isinstance(outcome, Timing)
     }
-    wanted = subjects[baseline].name
-    reference = wanted if wanted in timings else next(iter(timings), None)
+    functions = {subject.name: subject.function for subject in subjects}
+    candidates = [name for name in (subjects[baseline].name, *timings) if name in timings]
+    reference = next(iter(candidates), None)
+    networks = [
+        network_of(function, next((name for name in candidates if functions[name] == function), None))
+        for function in dict.fromkeys(functions.values())
+    ]
     return BenchResult(
         command=command,
         started=started,
@@ -130,8 +149,9 @@ def summarise(
         stopped=measurement.stopped,
         width=width,
         baseline=reference,
+        networks=networks,
         machine=machine,
-        peak_macs_per_second=dict(peaks),
+        peak_macs_per_second={count: median(rates) for count, rates in peaks.items() if rates},
         photos=str(photos) if photos else None,
         files=[
             FileResult(
@@ -143,19 +163,30 @@ def summarise(
                 input_side=subject.job.side,
                 threads=subject.job.threads,
                 size_bytes=size_bytes(subject.job.model),
-                checkpoint_sha256=subject.checkpoint_sha256,
+                checkpoint_sha256=subject.function.checkpoint_sha256,
                 content_sha256=subject.content_sha256,
+                network=number,
                 parity=subject.parity,
                 gate=subject.gate,
                 status=_status(outcome),
                 reason=outcome.reason if isinstance(outcome, NotMeasured) else None,
-                figures=_figures(outcome, timings[reference]) if isinstance(outcome, Timing) and reference else None,
+                figures=_figures(
+                    subject,
+                    outcome,
+                    timings[networks[number].baseline or subject.name],
+                    work.get(subject.name),
+                    peaks.get(subject.job.threads),
+                )
+                if isinstance(outcome, Timing)
+                else None,
                 work=work.get(subject.name),
                 accuracy=accuracy.get(subject.name),
                 sustained=sustained.get(subject.name, []),
                 problems=problems.get(subject.name, []),
             )
-            for subject, outcome in zip(subjects, measurement.outcomes, strict=True)
+            for subject, number, outcome in zip(
+                subjects, numbered(list(functions.values())), measurement.outcomes, strict=True
+            )
         ],
     )
 
@@ -178,8 +209,11 @@ def _status(outcome: Outcome) -> Literal["measured", "not runnable", "failed"]:
     return "not runnable" if outcome.not_runnable else "failed"
 
 
-def _figures(timing: Timing, baseline: Timing) -> Figures:
+def _figures(
+    subject: Subject, timing: Timing, baseline: Timing, work: Work | None, peaks: Sequence[float] | None
+) -> Figures:
     medians = round_medians_ms(timing.rounds)
+    macs = work.macs if work and subject.precision not in _INTEGERS else None
     return Figures(
         load_ms=median(timing.load_ms),
         first_inference_ms=timing.first_inference_ms,
@@ -187,4 +221,7 @@ def _figures(timing: Timing, baseline: Timing) -> Figures:
         latency=latency(timing.rounds),
         ratio=ratio(medians, round_medians_ms(baseline.rounds)),
         round_medians_ms=medians,
+        peak_share=median(1000 * macs / own / peak for own, peak in zip(medians, peaks, strict=True))
+        if macs and peaks
+        else None,
     )

@@ -1,11 +1,14 @@
-"""Which file to take on this host, in a sentence."""
+"""Which file to take on this host, in a sentence for each network."""
+
+from collections.abc import Sequence
 
 from pmsi_bench.results.choice import Candidate, lead, ranked
 from pmsi_bench.results.host_result import BenchResult, FileResult
+from pmsi_bench.results.network import sentences
 
 
-def candidates(result: BenchResult) -> list[Candidate]:
-    """The files that were measured and passed the export's gate."""
+def candidates(result: BenchResult, network: int) -> list[Candidate]:
+    """The files of a network that were measured and passed the export's gate."""
     return [
         Candidate(
             file.name,
@@ -14,22 +17,27 @@ def candidates(result: BenchResult) -> list[Candidate]:
             file.accuracy.top1 if file.accuracy else None,
         )
         for file in result.files
-        if file.figures and file.parity == "passed"
+        if file.figures and file.parity == "passed" and file.network == network
     ]
 
 
-def choice(result: BenchResult) -> FileResult | None:
-    """The file to take, or None where none passed."""
-    best = next(iter(ranked(candidates(result))), None)
-    return next((file for file in result.files if best and file.name == best.name), None)
+def choices(result: BenchResult) -> list[FileResult]:
+    """The file to take of each network, without those of which none passed."""
+    files = {file.name: file for file in result.files}
+    best = [ranked(candidates(result, network))[:1] for network in range(len(result.networks))]
+    return [files[candidate.name] for found in best for candidate in found]
 
 
-def verdict(result: BenchResult) -> str:
-    """The choice, and whether its lead can be told from noise."""
-    passed, file = candidates(result), choice(result)
-    if file is None:
+def verdict(result: BenchResult) -> list[str]:
+    """The choice of each network, and whether its lead can be told from noise."""
+    return sentences(result.networks, lambda network: _sentence(result, candidates(result, network)))
+
+
+def _sentence(result: BenchResult, passed: Sequence[Candidate]) -> str:
+    if not passed:
         return "No file that was measured here has passed its parity gate."
     first, *others = ranked(passed)
+    file = next(file for file in result.files if file.name == first.name)
     threads = "1 thread" if file.threads == 1 else f"{file.threads} threads"
     median = f"median {first.latency_ms:.2f} ms on this host with {threads}"
     names = {candidate.name for candidate in passed}

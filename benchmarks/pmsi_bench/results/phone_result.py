@@ -11,8 +11,10 @@ from pmsi_bench.phone.burst import Burst, Delegate, Inspection, Job
 from pmsi_bench.phone.record import DeviceRecord
 from pmsi_bench.phone.session import Outcome
 from pmsi_bench.phone.thermal import Thermal
+from pmsi_bench.results.network import Network, network_of
 from pmsi_bench.statistics import Ratio, ratio
 from pmsi_bench.subjects.collect import short_names
+from pmsi_bench.subjects.function import function_of, numbered
 from pmsi_export.checks.gates import not_measured
 from pmsi_export.contract.schema import Parity
 from pmsi_mobile.files import size_bytes
@@ -37,7 +39,7 @@ class DeviceFigures(_Record):
     p95_ms: float | None
     """Median over the rounds of a round's; null where the program prints none."""
     ratio: Ratio
-    """To the baseline's rounds, round with round; its own is 1."""
+    """To the rounds of its network's baseline, round with round; its own is 1."""
 
 
 class DeviceRow(_Record):
@@ -49,12 +51,14 @@ class DeviceRow(_Record):
     precision: str
     size_bytes: int
     checkpoint_sha256: str
+    network: int = 0
+    """Index in `networks`."""
     delegate: Delegate
     status: Literal["measured", "partial", "not runnable", "failed"]
     """`partial`: some rounds, until what `reason` says; `failed`: none."""
     reason: str | None
     note: str | None
-    """How much of the graph the delegate took, or what fell back."""
+    """How much of the graph the delegate took, as far as the runner tells."""
     figures: DeviceFigures | None
     rounds: list[Burst]
     parity: Parity
@@ -89,26 +93,50 @@ class DeviceResult(_Record):
     """Asked for."""
     device: DeviceRecord
     fixed_performance: bool
-    """Whether the phone held its clocks."""
+    """Whether all latencies are those of Android's fixed-performance mode, which holds the clocks below their maximum;
+    else the clocks were left to the phone."""
     thermal_before: Thermal
     thermal_after: Thermal | None
     """Null when the phone was gone."""
     lost: str | None
     """When the phone was gone before the end."""
     baseline: str | None
-    """Title of the row that ratios refer to: the first that was measured."""
+    """Title of the first row that was measured. Ratios refer to the baseline of a row's own network."""
+    networks: list[Network] = []
+    """What the files compute, in the order of the rows; rows of different ones are not compared."""
     rows: list[DeviceRow]
 
+    @property
+    def clocks(self) -> str:
+        """What latencies say depends on it."""
+        return (
+            "in fixed-performance mode, which holds the clocks below their maximum"
+            if self.fixed_performance
+            else "with the clocks left to the phone"
+        )
 
-def device_rows(jobs: Sequence[Job], outcomes: Sequence[Outcome], rounds: int) -> list[DeviceRow]:
-    """Rows of the outcomes, in the order of their jobs. rounds: asked for."""
+
+def device_rows(jobs: Sequence[Job], outcomes: Sequence[Outcome], rounds: int) -> tuple[list[DeviceRow], list[Network]]:
+    """Rows of the outcomes, in the order of their jobs, and the networks that they compute. rounds: asked for."""
     models = list(dict.fromkeys(job.model for job in jobs))
     names = dict(zip(models, short_names(models), strict=True))
-    baseline = next((outcome.rounds for outcome in outcomes if outcome.rounds), [])
-    return [_row(names[job.model], job, outcome, baseline, rounds) for job, outcome in zip(jobs, outcomes, strict=True)]
+    functions = [function_of(job.contract) for job in jobs]
+    numbers = numbered(functions)
+    measured = [index for index, outcome in enumerate(outcomes) if outcome.rounds]
+    baselines = {number: next((index for index in measured if numbers[index] == number), None) for number in numbers}
+    rows = [
+        _row(names[job.model], job, number, outcome, outcomes[base].rounds if base is not None else [], rounds)
+        for job, number, outcome in zip(jobs, numbers, outcomes, strict=True)
+        for base in [baselines[number]]
+    ]
+    networks = [
+        network_of(function, rows[base].title if base is not None else None)
+        for function, base in zip(dict.fromkeys(functions), baselines.values(), strict=True)
+    ]
+    return rows, networks
 
 
-def _row(name: str, job: Job, outcome: Outcome, baseline: Sequence[Burst], rounds: int) -> DeviceRow:
+def _row(name: str, job: Job, network: int, outcome: Outcome, baseline: Sequence[Burst], rounds: int) -> DeviceRow:
     contract, measured = job.contract, outcome.rounds
     return DeviceRow(
         name=name,
@@ -117,6 +145,7 @@ def _row(name: str, job: Job, outcome: Outcome, baseline: Sequence[Burst], round
         precision=contract.precision,
         size_bytes=size_bytes(job.model),
         checkpoint_sha256=contract.checkpoint_sha256,
+        network=network,
         delegate=job.delegate,
         status=_status(outcome, rounds),
         reason=outcome.problem,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from pmsi_bench.subjects.collect import short_names
+from pmsi_bench.subjects.function import Function, function_of
 from pmsi_export.contract.schema import PreprocessingSpec
 from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import get_format
@@ -32,8 +33,7 @@ class Job:
 class Subject:
     """One row of a result before it is measured.
 
-    name: told apart from all others of a run. checkpoint_sha256, head and the crop say which function it computes;
-    content_sha256 which file it is.
+    name: told apart from all others of a run. content_sha256: which file it is.
     """
 
     name: str
@@ -42,17 +42,10 @@ class Subject:
     runtime: str
     precision: str
     preprocessing: PreprocessingSpec
-    head: str | None
-    classes: tuple[str, ...]
-    checkpoint_sha256: str
+    function: Function
     content_sha256: str
     parity: Literal["passed", "failed", "not measured", "reference"]
     gate: str
-
-    @property
-    def function(self) -> tuple[str, str | None, int]:
-        """Equal for files that should give the same probabilities."""
-        return self.checkpoint_sha256, self.head, self.preprocessing.crop
 
 
 def subjects(models: Sequence[Path], threads: Sequence[int], sides: Sequence[int] = ()) -> list[Subject]:
@@ -81,9 +74,7 @@ def _exported(name: str, model: Path) -> Subject:
         runtime=get_format(contract.format).runtime,
         precision=contract.precision,
         preprocessing=contract.preprocessing,
-        head=contract.model.head,
-        classes=contract.classes,
-        checkpoint_sha256=contract.checkpoint_sha256,
+        function=function_of(contract),
         content_sha256=contract.content_sha256,
         parity=contract.parity.status,
         gate=contract.parity.gate,
@@ -96,6 +87,8 @@ def _references(name: str, checkpoint: Path) -> list[Subject]:
 
     loaded, digest = load_checkpoint(checkpoint), sha256(checkpoint)
     preprocessing = PreprocessingSpec(**loaded.config.preprocessing.model_dump())
+    head = "mix" if loaded.config.method == "rmg-pmsi" else None
+    function = Function(digest, head, preprocessing.crop, loaded.classes)
     return [
         Subject(
             name=f"{name}, {'compiled' if compiled else 'eager'}",
@@ -104,9 +97,7 @@ def _references(name: str, checkpoint: Path) -> list[Subject]:
             runtime="PyTorch",
             precision="fp32",
             preprocessing=preprocessing,
-            head="mix" if loaded.config.method == "rmg-pmsi" else None,
-            classes=loaded.classes,
-            checkpoint_sha256=digest,
+            function=function,
             content_sha256=digest,
             parity="reference",
             gate="the others are compared with it",

@@ -1,12 +1,14 @@
 """pmsi-bench --device adb --runner app: the demo app's benchmark over adb."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from pmsi_bench.phone.app_result import parse_app_result
 from pmsi_mobile.errors import MeasurementError
+from tests.benchmarks.phone.adbd.demo_app import RUNTIMES, SENTENCES
 from tests.benchmarks.phone.adbd.phone import App, Phone
 from tests.benchmarks.phone.workbench import plugged_in, pmsi_bench
 
@@ -51,7 +53,7 @@ def test_two_formats_in_the_app(adb, phone: Phone, models: Path):
     assert not phone.app.running
 
 
-def test_what_fell_back_and_what_throttled_is_said(adb, tmp_path: Path, models: Path):
+def test_what_throttled_is_said(adb, tmp_path: Path, models: Path):
     phone = Phone(tmp_path / "phone", app=App(behaviour="throttles"))
     with plugged_in(adb, phone):
         shown = pmsi_bench(
@@ -59,5 +61,77 @@ def test_what_fell_back_and_what_throttled_is_said(adb, tmp_path: Path, models: 
         )
     assert shown.code == 0, shown.err
     text = " ".join(shown.out.split())
-    assert "ckpt.tflite, gpu: 2 operators ran on the CPU" in text
+    assert "ckpt.tflite, gpu: how much of the file gpu takes, the app's runtime does not tell" in text
     assert "ckpt.tflite, gpu: the phone throttled in one of the rounds, its figures may be too long" in text
+
+
+@pytest.mark.parametrize(
+    ("file", "delegate", "phone_has", "reason"),
+    [
+        ("ckpt.tflite", "gpu", {"gpu": "refused"}, "Internal error: Failed to apply delegate: "),
+        ("ckpt.tflite", "nnapi", {"sdk": 26}, "it came with Android 8.1"),
+        ("ckpt.onnx", "gpu", {}, "ONNX Runtime has no such delegate"),
+    ],
+)
+def test_a_row_that_fell_back_to_the_cpu_fails(
+    adb, tmp_path: Path, models: Path, file: str, delegate: str, phone_has: dict, reason: str
+):
+    with plugged_in(adb, Phone(tmp_path / "phone", **phone_has)):
+        shown = pmsi_bench(
+            models / file, "--device", "adb", "--runner", "app", "--delegate", f"{delegate},cpu", "--rounds", 2,
+            "--runs", 5, "--json", "--report", tmp_path / "page.md",
+        )  # fmt: skip
+    assert shown.code == 1
+    fallen, on_cpu = shown.result.rows
+    assert (fallen.status, fallen.figures, on_cpu.status) == ("failed", None, "measured")
+    assert fallen.reason.startswith(f"the app fell back: {delegate} could not be used, ran on cpu: {reason}")
+    assert (tmp_path / "page.md").read_text().startswith(f"{file}, cpu is the only one that passed")
+
+
+def test_a_row_that_falls_back_later_keeps_no_rank(adb, tmp_path: Path, models: Path):
+    with plugged_in(adb, Phone(tmp_path / "phone", app=App(gpu_opens=2))):
+        shown = pmsi_bench(
+            models / "ckpt.tflite", "--device", "adb", "--runner", "app", "--delegate", "gpu", "--rounds", 3, "--runs",
+            5, "--report", tmp_path / "page.md",
+        )  # fmt: skip
+    assert shown.code == 1
+    assert "ckpt.tflite, gpu: partial, the app fell back" in " ".join(shown.out.split())
+    assert (tmp_path / "page.md").read_text().startswith("No file that was measured on this phone has passed")
+
+
+def test_outputs_of_a_run_that_fell_back_are_not_the_gpu_s(adb, tmp_path: Path, models: Path):
+    with plugged_in(adb, Phone(tmp_path / "phone", app=App(gpu_opens=2))):
+        shown = pmsi_bench(
+            models / "ckpt.tflite", "--device", "adb", "--runner", "app", "--delegate", "gpu", "--rounds", 2, "--json"
+        )
+    [row] = shown.result.rows
+    assert (row.status, row.parity.status) == ("measured", "not measured")
+    assert row.parity.reason.startswith("the app fell back: gpu could not be used")
+
+
+def test_the_gpu_s_own_outputs_are_judged(adb, tmp_path: Path, models: Path):
+    with plugged_in(adb, Phone(tmp_path / "phone", gpu="constant")):
+        shown = pmsi_bench(
+            models / "ckpt.tflite", "--device", "adb", "--runner", "app", "--delegate", "gpu", "--rounds", 1
+        )
+    assert shown.code == 1
+    assert "outputs of the phone fail their gate: ckpt.tflite, gpu" in shown.err
+
+
+def test_the_pretended_app_says_nothing_that_the_app_does_not():
+    sources = (Path(__file__).parents[3] / "android_demo/app/src").rglob("main/**/*.kt")
+    others = (Path(__file__).parents[3] / "android_demo/app/src").glob("*/kotlin/**/*Engine.kt")
+    code = "".join(source.read_text(encoding="utf-8") for source in [*sources, *others])
+    joined = re.sub(r'"\s*\+\s*"', "", code)
+    assert {name for name, sentence in SENTENCES.items() if f'"{sentence}"' not in joined} == set()
+
+
+def test_the_pretended_app_has_the_runtimes_of_the_app():
+    kotlin = Path(__file__).parents[3] / "android_demo/app/src/main/kotlin/org/pmsi/mobile/demo"
+    code = (kotlin / "runtime/InferenceRuntime.kt").read_text(encoding="utf-8")
+    entries = re.findall(r'"(\w+)",\s*"([\w ]+)",\s*"(\w+)",\s*listOf\(([^)]*)\)', code)
+    told = [
+        (name, title, f".{suffix}", tuple(each.strip().removeprefix("Delegate.").lower() for each in names.split(",")))
+        for name, title, suffix, names in entries
+    ]
+    assert told == [(each.id, each.title, each.suffix, each.delegates) for each in RUNTIMES]

@@ -32,7 +32,8 @@ def test_the_page_has_sentence_figures_phone_and_command(reports: Path):
         "4 at up to 2850 MHz",
         "not runnable: benchmark_model runs .tflite only",
         "Operators that take longest: ckpt.tflite, cpu",
-        "held (fixed-performance mode)",
+        "1 thread in fixed-performance mode, which holds the clocks below their maximum. Next is",
+        "held below their maximum (fixed-performance mode): so are all latencies here",
         "pmsi-bench",
     ):
         assert text in page, text
@@ -43,10 +44,12 @@ def test_csv_and_markdown_have_a_line_per_row(reports: Path):
     first, second, refused = csv.DictReader((reports / "phone.csv").open())
     assert (first["file"], first["on_device_parity"], first["ratio"]) == ("ckpt.tflite", "passed", "1.000")
     assert float(second["typical_ms"]) > 0
+    assert (second["fixed_performance"], second["network"]) == ("True", "1")
     assert (refused["status"], refused["typical_ms"]) == ("not runnable", "")
     text = (reports / "phone.md").read_text()
     assert "| `ckpt.tflite` | fp32 | cpu |" in text
     assert "Pretended PT1000, Android 14" in text
+    assert "6 rounds of 5, in fixed-performance mode, which holds" in text
 
 
 @needs_browser

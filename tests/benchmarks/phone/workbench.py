@@ -7,10 +7,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
 from pmsi_bench.commands.bench import main
+from pmsi_bench.phone.record import DeviceRecord
+from pmsi_bench.phone.thermal import Thermal
 from pmsi_bench.results.phone_result import DeviceResult
 from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
 from pmsi_export.formats.open import read_contract
@@ -69,6 +72,21 @@ def pmsi_bench(*arguments: object) -> Shown:
         except SystemExit as ended:
             code = int(ended.code or 0)
     return Shown(code, out.getvalue(), err.getvalue())
+
+
+def pretended_result(**fields: object) -> DeviceResult:
+    """A result of rows that nothing was measured for."""
+    device = DeviceRecord(
+        serial="SERIAL", manufacturer="Pretended", model="Pixel Test", soc=None, android="14", sdk=34,
+        abis=("arm64-v8a",), fingerprint=None, clusters=[], battery_percent=None, battery_celsius=None, awake=True,
+        battery_saver=False, affinity=None,
+    )  # fmt: skip
+    cool = Thermal(status=0, temperatures={})
+    return DeviceResult(
+        command="pmsi-bench", started=datetime(2026, 1, 1, tzinfo=UTC), runner="app", tool_sha256=None, threads=1,
+        runs=5, rounds=6, device=device, fixed_performance=True, thermal_before=cool, thermal_after=cool, lost=None,
+        **fields,
+    )  # fmt: skip
 
 
 def make_models(folder: Path) -> Path:

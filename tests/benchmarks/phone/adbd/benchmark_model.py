@@ -118,10 +118,5 @@ def _outputs(phone: Phone, model: Path, flags: dict[str, str]) -> bytes:
     interpreter.invoke()
     outputs = [interpreter.get_tensor(output["index"]) for output in interpreter.get_output_details()]
     if "use_gpu" in flags:
-        outputs = [
-            np.full_like(output, 1 / output.size)
-            if phone.gpu == "constant"
-            else output.astype(np.float16).astype(output.dtype)
-            for output in outputs
-        ]
+        outputs = [phone.on_gpu(output) for output in outputs]
     return b"".join(output.tobytes() for output in outputs)

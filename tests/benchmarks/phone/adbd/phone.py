@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from tests.benchmarks.phone.adbd.transport import Dropped
 
 TEMPORARY = "/data/local/tmp"
@@ -40,10 +42,16 @@ class Faults:
 
 @dataclass
 class App:
-    """The demo app. behaviour: what it does when its benchmark is started. old_crash: what the log still has."""
+    """The demo app.
+
+    behaviour: what it does when its benchmark is started. runtimes: built into it. gpu_opens: how often the GPU takes a
+    file before it takes none any more. old_crash: what the log still has.
+    """
 
     installed: bool = True
     behaviour: str = "works"
+    runtimes: tuple[str, ...] = ("litert", "onnxruntime", "executorch")
+    gpu_opens: int = 1000
     running: bool = False
     old_crash: str = (
         "E AndroidRuntime: Process: org.pmsi.mobile.demo, PID: 7\nE AndroidRuntime: java.lang.Error: last week\n"
@@ -144,6 +152,12 @@ class Phone:
     def wait_for_link(self, size: int) -> None:
         if self.faults.bytes_per_second:
             time.sleep(size / self.faults.bytes_per_second)
+
+    def on_gpu(self, output: np.ndarray) -> np.ndarray:
+        """What the GPU gives in place of an exact output."""
+        if self.gpu == "constant":
+            return np.full_like(output, 1 / output.size)
+        return output.astype(np.float16).astype(output.dtype)
 
     def thermal_status(self) -> int:
         return self.status.pop(0) if len(self.status) > 1 else self.status[0]
