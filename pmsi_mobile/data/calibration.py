@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pmsi_mobile.config import Config
 from pmsi_mobile.data.images import load_rgb
+from pmsi_mobile.data.resizes import stretch
 from pmsi_mobile.data.splits import Photo
-from pmsi_mobile.data.transforms import stretch
 
 FOLDER = "calibration"
 PHOTOS = 256

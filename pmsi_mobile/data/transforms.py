@@ -1,20 +1,17 @@
 """From a photo to the uint8 tensor that training, evaluation and export all see."""
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.v2 import functional as F
 
 from pmsi_mobile.config import Preprocessing
-from pmsi_mobile.data.resizes import RESIZES, Resize
+from pmsi_mobile.data.resizes import RESIZES, Resize, eval_pixels, stretch
 
 
 def eval_transform(photo: Image.Image, preprocessing: Preprocessing, resize: Resize = "antialias") -> Tensor:
     """Stretch, centre crop -> uint8 [3, crop, crop]."""
-    stretched = stretch(photo, preprocessing.resize, resize)
-    return F.pil_to_tensor(F.center_crop(stretched, [preprocessing.crop, preprocessing.crop]))
+    return torch.from_numpy(eval_pixels(photo, preprocessing, resize).transpose(2, 0, 1).copy())
 
 
 def train_transform(
@@ -38,25 +35,3 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     mean = torch.tensor(preprocessing.mean, device=images.device).view(3, 1, 1)
     std = torch.tensor(preprocessing.std, device=images.device).view(3, 1, 1)
     return (images / 255 - mean) / std
-
-
-def stretch(photo: Image.Image, side: int, resize: Resize) -> Image.Image:
-    """RGB photo -> side x side, whatever its proportions were."""
-    if resize == "bilinear":
-        # PIL's own filters always cover what they leave out.
-        plain = F.resize(F.pil_to_tensor(photo), [side, side], F.InterpolationMode.BILINEAR, antialias=False)
-        return F.to_pil_image(plain)
-    if resize == "area":
-        rows, columns = (_overlaps(length, side) for length in (photo.height, photo.width))
-        means = np.einsum("yh,hwc,xw->yxc", rows, np.asarray(photo, np.float32), columns, optimize=True)
-        return Image.fromarray(np.round(means).astype(np.uint8))
-    filters = {"antialias": Image.Resampling.BILINEAR, "nearest": Image.Resampling.NEAREST}
-    return photo.resize((side, side), filters[resize])
-
-
-def _overlaps(length: int, side: int) -> NDArray[np.float32]:
-    """Share of each of `length` old pixels in each of `side` new ones, [side, length]; rows sum to 1."""
-    edges = np.linspace(0, length, side + 1)[:, None]
-    pixels = np.arange(length)
-    covered = np.minimum(edges[1:], pixels + 1) - np.maximum(edges[:-1], pixels)
-    return (np.clip(covered, 0, None) * side / length).astype(np.float32)

@@ -1,17 +1,21 @@
 """Resizing as the programs that use a model do it, and the photos kept for calibration."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torchvision.transforms.v2 import functional as F
 
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.calibration import save_calibration
-from pmsi_mobile.data.resizes import RESIZES
+from pmsi_mobile.data.resizes import RESIZES, eval_pixels, stretch
 from pmsi_mobile.data.splits import Photo
-from pmsi_mobile.data.transforms import eval_transform, stretch, train_transform
+from pmsi_mobile.data.transforms import eval_transform, train_transform
 from tests.conftest import small_config
 
 
@@ -21,6 +25,7 @@ def noise(width, height, seed=0):
 
 
 @pytest.mark.parametrize("resize", RESIZES)
+@settings(deadline=None)
 @given(width=st.integers(3, 90), height=st.integers(3, 90), grey=st.integers(0, 255))
 def test_an_even_colour_stays_what_it_is(resize, width, height, grey):
     resized = np.asarray(stretch(Image.new("RGB", (width, height), (grey, 7, 200)), 32, resize))
@@ -41,6 +46,38 @@ def test_whole_factors_have_known_results():
 def test_an_area_that_covers_parts_of_pixels_is_weighted():
     row = Image.fromarray(np.array([[[0, 0, 0], [90, 90, 90], [30, 30, 30]]], dtype=np.uint8))
     assert np.asarray(stretch(row, 2, "area"))[0, :, 0].tolist() == [30, 50]
+
+
+@settings(deadline=None)
+@given(width=st.integers(1, 60), height=st.integers(1, 60))
+def test_plain_bilinear_is_that_of_torch(width, height):
+    photo = noise(width, height)
+    pixels = torch.from_numpy(np.asarray(photo).copy()).permute(2, 0, 1)[None].float()
+    expected = torch.nn.functional.interpolate(pixels, size=(32, 32), mode="bilinear", align_corners=False)[0]
+    assert np.array_equal(np.asarray(stretch(photo, 32, "bilinear")), expected.round().byte().permute(1, 2, 0))
+
+
+@settings(deadline=None)
+@given(width=st.integers(1, 60), height=st.integers(1, 60))
+def test_an_area_is_the_mean_of_what_it_covers(width, height):
+    photo = noise(width, height)
+    # Each pixel repeated 32 times: every new one covers whole ones.
+    fine = np.asarray(photo, dtype=float).repeat(32, axis=0).repeat(32, axis=1)
+    expected = fine.reshape(32, height, 32, width, 3).mean(axis=(1, 3))
+    assert np.abs(np.asarray(stretch(photo, 32, "area")) - expected).max() <= 0.501
+
+
+@pytest.mark.parametrize(("resize", "crop"), [(72, 64), (67, 32), (69, 32), (64, 64)])
+def test_the_centre_is_that_of_torchvision(resize, crop):
+    photo, preprocessing = noise(100, 80), Preprocessing(resize=resize, crop=crop)
+    expected = F.pil_to_tensor(F.center_crop(F.resize(photo, [resize, resize]), [crop, crop]))
+    assert torch.equal(eval_transform(photo, preprocessing), expected)
+    assert np.array_equal(eval_pixels(photo, preprocessing), expected.permute(1, 2, 0))
+
+
+def test_pixels_need_no_torch():
+    code = "import sys, pmsi_mobile.data.images, pmsi_mobile.data.resizes; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_plain_bilinear_of_a_large_photo_aliases_and_antialias_does_not():
