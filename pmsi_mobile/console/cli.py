@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from pmsi_mobile import __version__
+from pmsi_mobile.console.terminal import say
 from pmsi_mobile.errors import PmsiError
 
 
@@ -72,5 +73,5 @@ def entry_point(command: Callable[..., None]) -> Callable[[], None]:
 
 
 def _fail(message: str, code: int) -> typer.Exit:
-    typer.echo(f"error: {message}", err=True)
+    say(f"error: {message}", err=True)
     return typer.Exit(code)

@@ -134,6 +134,21 @@ def test_odd_names_of_files_do_no_harm_to_reports(onnx_model: MakeModel, tmp_pat
     assert "a\\|$x_{$<b>`,.onnx" in table.read_text()
 
 
+STEERING = "a\x1b[31m\n\u202eb"
+
+
+def test_names_do_not_steer_the_terminal(onnx_model: MakeModel, tmp_path: Path):
+    model, table = onnx_model(f"{STEERING}.onnx"), tmp_path / f"{STEERING}.md"
+    done = pmsi_bench(model, "--rounds", 1, "--report", table)
+    assert done.returncode == 0, done.stderr
+    assert "a\\x1b[31m\\n\\u202eb.onnx (ONNX Runtime, fp32) is the only file" in done.stdout
+    refused = pmsi_bench(tmp_path / f"{STEERING}.none")
+    assert refused.returncode == 2
+    for text in (done.stdout, done.stderr, refused.stderr, table.read_text()):
+        assert not set("\x1b\u202e") & set(text)
+    assert refused.stderr.count("\n") == 1
+
+
 def test_of_a_folder_the_fp32_files_come_first(tmp_path: Path):
     names = ("ckpt.onnx", "ckpt.tflite", "ckpt-fp16.onnx", "ckpt-int8.tflite")
     for name in (*names, "ckpt-int8.rejected.onnx", "ckpt.golden.zip"):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import typer
 
+from pmsi_mobile.console.terminal import say
+
 
 def show_comparison(old: Path, new: Path, *, as_json: bool) -> None:
     """Print what became slower or faster. Raises MeasurementError when something became slower, or failed."""
@@ -22,18 +24,18 @@ def show_comparison(old: Path, new: Path, *, as_json: bool) -> None:
             factor = change.factor
             interval = "" if factor.low is None else f", interval {factor.low:.3f} .. {factor.high:.3f}"
             points = "" if change.accuracy is None else f", top-1 {change.accuracy:+.1f} points"
-            typer.echo(f"{change.name}: {change.verdict}, {factor.median:.3f} times as long{interval}{points}")
+            say(f"{change.name}: {change.verdict}, {factor.median:.3f} times as long{interval}{points}")
         for name, reason in comparison.failed.items():
-            typer.echo(f"{name}: failed now, {reason}")
+            say(f"{name}: failed now, {reason}")
         if len(comparison.changes) > 1:
-            typer.echo("note: the intervals hold together with 95 % confidence")
+            say("note: the intervals hold together with 95 % confidence")
         if comparison.machine:
-            typer.echo(f"note: the machine took {comparison.machine.median:.3f} times as long for the baseline itself")
+            say(f"note: the machine took {comparison.machine.median:.3f} times as long for the baseline itself")
         for names, which in ((comparison.only_old, old), (comparison.only_new, new)):
             if names:
-                typer.echo(f"only in {which}: {', '.join(names)}")
+                say(f"only in {which}: {', '.join(names)}")
         for warning in comparison.warnings:
-            typer.echo(f"note: {warning}")
+            say(f"note: {warning}")
     slower = [change.name for change in comparison.changes if change.verdict == "slower"]
     problems = [f"slower than before: {', '.join(slower)}"] if slower else []
     problems += [f"failed now: {', '.join(comparison.failed)}"] if comparison.failed else []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pmsi_mobile.console.terminal import say
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
@@ -49,16 +50,16 @@ def bench_on_host(files: Sequence[Path], options: HostOptions, *, as_json: bool,
     else:
         print_result(result)
         for sentence in verdict(result):
-            typer.echo(sentence)
+            say(sentence)
     write_reports(options.reports, partial(write_report, result))
     if not as_json:
         best = choices(result)
         if options.reports:
-            typer.echo(f"wrote {', '.join(map(str, options.reports))}")
+            say(f"wrote {', '.join(map(str, options.reports))}")
         if options.reports and best:
-            typer.echo(f"next: pmsi-predict {shlex.quote(best[0].path)} photo.jpg")
+            say(f"next: pmsi-predict {shlex.quote(best[0].path)} photo.jpg")
         elif not options.reports:
-            typer.echo(f"next: {command} --report bench.html")
+            say(f"next: {command} --report bench.html")
     _raise_problems(result)
 
 
@@ -127,7 +128,7 @@ def _photos(rows: Sequence["Subject"], data: Path) -> "Sequence[Photo]":
 
     photos, notes = evaluation_set(data, rows)
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     return photos
 
 

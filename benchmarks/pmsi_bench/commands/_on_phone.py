@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pmsi_mobile.console.terminal import say
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
@@ -54,13 +55,13 @@ def bench_on_device(
     else:
         print_result(result)
         for sentence in verdict(result):
-            typer.echo(sentence)
+            say(sentence)
     write_reports(reports, partial(write_report, result))
     if reports and not as_json:
-        typer.echo(f"wrote {', '.join(map(str, reports))}")
+        say(f"wrote {', '.join(map(str, reports))}")
     _raise_problems(result)
     if not as_json and not reports:
-        typer.echo(f"next: {command} --report phone.html")
+        say(f"next: {command} --report phone.html")
 
 
 def _measure(files: Sequence[Path], options: DeviceOptions, command: str) -> "DeviceResult":
@@ -160,7 +161,7 @@ def _serial(device: str) -> str | None:
 
 
 def _say(message: str) -> None:
-    typer.echo(message, err=True)
+    say(message, err=True)
 
 
 def _raise_problems(result: "DeviceResult") -> None:

@@ -11,6 +11,7 @@ from pmsi_bench.results.choice import pareto_front
 from pmsi_bench.results.host_result import BenchResult, Figures, FileResult
 from pmsi_bench.results.host_verdict import candidates, choices, verdict
 from pmsi_bench.results.network import headings, ratios_to
+from pmsi_mobile.console.terminal import escaped
 from pmsi_mobile.csv_text import csv_text
 from pmsi_mobile.files import write_text
 
@@ -121,7 +122,7 @@ def as_markdown(result: BenchResult) -> str:
             cells += [f"{file.status}: {file.reason}", "", "", "", "", ""]
         cells += [file.parity, row["top1"], row["agreement"]]
         lines.append(markdown_line([str(cell) for cell in cells]))
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(escaped, lines)) + "\n"
 
 
 def _row(result: BenchResult, file: FileResult) -> dict[str, object]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pmsi_bench.host.sustained import slow_down
 from pmsi_bench.results.host_result import BenchResult, FileResult
 from pmsi_bench.results.network import ratios_to
-from pmsi_mobile.console.terminal import console_for
+from pmsi_mobile.console.terminal import console_for, escaped
 
 STOPPED = {
     "interval": "every interval was narrow enough",
@@ -22,7 +22,7 @@ def print_result(result: BenchResult) -> None:
 
     machine = result.machine
     table = Table(
-        title=f"this host ({machine.cpu}), {result.rounds} rounds ({STOPPED[result.stopped]})",
+        title=escaped(f"this host ({machine.cpu}), {result.rounds} rounds ({STOPPED[result.stopped]})"),
         caption="times in ms; memory above the idle runtime; "
         f"ratio to {ratios_to(result.networks)}, with its 95 % interval",
         box=SIMPLE_HEAD,
@@ -52,7 +52,7 @@ def print_result(result: BenchResult) -> None:
     console = console_for(table)
     console.print(table)
     for line in _remarks(result):
-        console.print(line)
+        console.print(escaped(line))
 
 
 def _cells(file: FileResult, baselines: Sequence[str | None]) -> list[str]:

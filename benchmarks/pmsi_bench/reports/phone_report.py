@@ -10,6 +10,7 @@ from pmsi_bench.results.choice import pareto_front
 from pmsi_bench.results.network import headings, ratios_to
 from pmsi_bench.results.phone_result import DeviceFigures, DeviceResult, DeviceRow
 from pmsi_bench.results.phone_verdict import candidates, choices, verdict
+from pmsi_mobile.console.terminal import escaped
 from pmsi_mobile.csv_text import csv_text
 from pmsi_mobile.files import write_text
 
@@ -107,7 +108,7 @@ def as_markdown(result: DeviceResult) -> str:
                 ]
             )
         )
-    return "\n".join([*lines, "", *remarks(result)]) + "\n"
+    return "\n".join(map(escaped, [*lines, "", *remarks(result)])) + "\n"
 
 
 def _columns(result: DeviceResult, row: DeviceRow) -> dict[str, object]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pmsi_bench.results.network import ratios_to
 from pmsi_bench.results.phone_result import DeviceResult, DeviceRow
-from pmsi_mobile.console.terminal import console_for
+from pmsi_mobile.console.terminal import console_for, escaped
 
 
 def print_result(result: DeviceResult) -> None:
@@ -16,8 +16,10 @@ def print_result(result: DeviceResult) -> None:
     threads = "1 thread" if result.threads == 1 else f"{result.threads} threads"
     cores = f", cores {device.affinity}" if device.affinity else ""
     table = Table(
-        title=f"{device.name} ({device.soc or 'unknown SoC'}, Android {device.android}), {result.runner}, "
-        f"{threads}{cores}",
+        title=escaped(
+            f"{device.name} ({device.soc or 'unknown SoC'}, Android {device.android}), {result.runner}, "
+            f"{threads}{cores}"
+        ),
         caption=f"times in ms {result.clocks}; ratio to {ratios_to(result.networks)}, with its 95 % interval",
         box=SIMPLE_HEAD,
         pad_edge=False,
@@ -37,7 +39,7 @@ def print_result(result: DeviceResult) -> None:
     console = console_for(table)
     console.print(table)
     for line in remarks(result):
-        console.print(line)
+        console.print(escaped(line))
 
 
 def _cells(row: DeviceRow, baselines: Sequence[str | None]) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pmsi_export.formats.registry import FORMATS, format_of
+from pmsi_mobile.console.terminal import escaped
 from pmsi_mobile.errors import PmsiError
 
 _SUFFIXES = frozenset(known.suffix for known in FORMATS.values())
@@ -22,10 +23,10 @@ def find_models(paths: Sequence[Path]) -> list[Path]:
 
 
 def short_names(models: Sequence[Path]) -> list[str]:
-    """A different name for each: the file's, the path as given where two files share one, numbered from the second
-    time that the same file is given."""
+    """A different name for each, fit to be shown: the file's, the path as given where two files share one, numbered
+    from the second time that the same file is given."""
     sharing = Counter(model.name for model in set(models))
-    names = [model.name if sharing[model.name] == 1 else str(model) for model in models]
+    names = [escaped(model.name if sharing[model.name] == 1 else str(model)) for model in models]
     times = [names[:index].count(name) for index, name in enumerate(names, start=1)]
     return [name if time == 1 else f"{name} ({time})" for name, time in zip(names, times, strict=True)]
 
