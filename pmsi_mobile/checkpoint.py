@@ -66,8 +66,9 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "golden": {"images": checkpoint.golden.images, "probabilities": checkpoint.golden.probabilities},
         "provenance": checkpoint.provenance,
     }
-    with atomic_write(path) as temporary:
-        torch.save(content, temporary)
+    # Into an open file: PyTorch's own writer says nothing of a full disk.
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

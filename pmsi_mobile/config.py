@@ -154,6 +154,17 @@ def override(config: Config, overrides: dict[str, Any]) -> Config:
     return parse_config(values)
 
 
+def flatten(config: Config) -> dict[str, Any]:
+    """All values under their dotted keys, as plain data: `{"model.width": 320, ...}`."""
+    flat: dict[str, Any] = {}
+    for section, values in config.model_dump(mode="json").items():
+        if isinstance(values, dict):
+            flat |= {f"{section}.{name}": value for name, value in values.items()}
+        else:
+            flat[section] = values
+    return flat
+
+
 def read_config(path: Path) -> Config:
     """Read a configuration that `save_config` wrote. Raises PmsiError when it is not one."""
     try:

@@ -11,3 +11,16 @@ class MeasurementError(PmsiError):
     """A gate or a measurement failed; the inputs were fine."""
 
     exit_code = 1
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM stopped the work; the message says how to go on."""
+
+    def __init__(self, signal_number: int, message: str = "interrupted") -> None:
+        super().__init__(message)
+        self.signal_number = signal_number
+
+    @property
+    def exit_code(self) -> int:
+        """As a shell reports a program that a signal ended."""
+        return 128 + self.signal_number

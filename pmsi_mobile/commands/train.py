@@ -1,12 +1,15 @@
 """`pmsi-train`: a folder of photos in, a run folder with ckpt.pt out."""
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pmsi_mobile.commands._device import HELP as DEVICE_HELP
+from pmsi_mobile.commands._device import Device, choose_device
 from pmsi_mobile.console.cli import entry_point
-from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.errors import Interrupted, PmsiError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -37,13 +40,15 @@ def train(
         typer.Option(help="Which photo is in which split: the data.json of a run, instead of a split of its own."),
     ] = None,
     output: Annotated[Path | None, typer.Option(help="Run folder [default: runs/<name of DATA>].")] = None,
+    device: Annotated[Device, typer.Option(help=DEVICE_HELP)] = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in the run folder.")] = False,
 ) -> None:
     """Train a fine-grained classifier on DATA.
 
     On several GPUs or machines: torchrun --nproc-per-node N -m pmsi_mobile.commands.train DATA ...
     """
-    from pmsi_mobile.config import parse_assignments
+    from pmsi_mobile.commands._run_folder import check_writable, is_begun, resolve
+    from pmsi_mobile.config import parse_assignments, save_config
 
     named = {
         "method": method,
@@ -54,29 +59,47 @@ def train(
     }
     overrides = {key: value for key, value in named.items() if value is not None} | parse_assignments(assignments or [])
     folder = output or Path("runs") / data.resolve().name
-    config = _resolve(preset, overrides, folder, resume)
+    config, notes = resolve(preset, overrides, folder, resume)
+    if not data.is_dir():
+        raise PmsiError(f"{data} is no folder: give the folder that holds the photos")
+    if split and not split.is_file():
+        raise PmsiError(f"--split {split} does not exist: give the data.json of a run")
+    check_writable(folder)
 
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     from pmsi_mobile.commands._train_output import ConsoleListener, console, heads_table
+    from pmsi_mobile.methods.registry import build_network
     from pmsi_mobile.training.loop import Trainer
 
+    place = choose_device(device)
+    for note in notes:
+        console.print(f"note: {note}")
     # Each phase trains its own classifier only, so the others' parameters are unused in it.
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     try:
-        accelerator = Accelerator(mixed_precision=config.train.precision, kwargs_handlers=[unused])
+        accelerator = Accelerator(cpu=place == "cpu", mixed_precision=config.train.precision, kwargs_handlers=[unused])
     except ValueError as error:
         raise PmsiError(f"train.precision={config.train.precision} cannot be used here: {error}") from None
+    with accelerator.main_process_first():
+        # Backbone and weights are cheaper to try than photos are to check.
+        build_network(config, 2, load_weights=not is_begun(folder))
     dataset = _open(data, split, config, folder, accelerator)
     trainer = Trainer(config, dataset, folder, accelerator)
     if accelerator.is_main_process:
+        save_config(config, folder / "config.yaml")
         console.print(
             f"{config.method} on {dataset.root}: {len(dataset.classes)} classes, {len(dataset.train)} training, "
             f"{len(dataset.val)} validation, {len(dataset.test)} test photos; {accelerator.device}, "
             f"{accelerator.num_processes} process(es), epoch {trainer.progress.epoch + 1} of {config.train.epochs}"
         )
     with ConsoleListener(config.train.epochs) as listener:
-        checkpoint = trainer.fit(listener)
+        try:
+            checkpoint = trainer.fit(listener)
+        except Interrupted as stop:
+            epochs = config.train.epochs
+            how = _how_to_go_on(data, folder, trainer.progress.epoch, epochs)
+            raise Interrupted(stop.signal_number, how) from None
     if accelerator.is_main_process:
         table = heads_table(checkpoint)
         if table:
@@ -86,34 +109,16 @@ def train(
     accelerator.end_training()
 
 
-def _resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume: bool) -> "Config":
-    """The run's configuration; with `--resume` the saved one, which options given again must agree with."""
-    from pmsi_mobile.config import load_config, override, read_config
-
-    saved = folder / "config.yaml"
-    if not saved.exists():
-        if resume:
-            raise PmsiError(f"{folder} holds no run to resume: check --output, or leave --resume out to start one")
-        return load_config(preset or "mobile", overrides)
-    if not resume:
-        raise PmsiError(f"{folder} already holds a run: go on with --resume, or choose another --output")
-    config = read_config(saved)
-    asked = load_config(preset, overrides) if preset else override(config, overrides)
-    if asked != config:
-        raise PmsiError(f"the run in {folder} was started with other settings (see {saved}): resume takes its own")
-    return config
-
-
 def _open(root: Path, split: Path | None, config: "Config", folder: Path, accelerator: "Accelerator") -> "DataSet":
     """The data set, split once on the main process and recorded in the run, so that a resumed run has the same."""
+    from pmsi_mobile.commands._run_folder import begin, is_begun
     from pmsi_mobile.commands._train_output import console
-    from pmsi_mobile.config import save_config
     from pmsi_mobile.console.progress import progress
     from pmsi_mobile.data.splits import load_data, open_data, save_data
 
-    record = folder / "data.json"
+    record, resuming = folder / "data.json", is_begun(folder)
     with accelerator.main_process_first():
-        if accelerator.is_main_process and not record.exists():
+        if accelerator.is_main_process and not resuming:
             if split:
                 data = load_data(split, root)
             else:
@@ -127,10 +132,26 @@ def _open(root: Path, split: Path | None, config: "Config", folder: Path, accele
                     )
             for note in data.notes:
                 console.print(f"note: {note}")
-            folder.mkdir(parents=True, exist_ok=True)
+            begin(folder, config)
             save_data(data, record)
-            save_config(config, folder / "config.yaml")
-        return load_data(record, root)
+        data = load_data(record, root)
+    if split and resuming and not _same_split(data, load_data(split, root)):
+        raise PmsiError(f"the run in {folder} has another split than {split}: leave --split out to resume")
+    return data
+
+
+def _same_split(first: "DataSet", second: "DataSet") -> bool:
+    return all(set(getattr(first, name)) == set(getattr(second, name)) for name in ("classes", "train", "val", "test"))
+
+
+def _how_to_go_on(data: Path, folder: Path, epoch: int, epochs: int) -> str:
+    from pmsi_mobile.commands._run_folder import is_begun
+
+    where = f"in epoch {epoch + 1} of {epochs}" if epoch < epochs else "after the last epoch"
+    if not is_begun(folder):
+        return f"interrupted {where}, before anything was saved"
+    command = shlex.join(["pmsi-train", str(data), "--output", str(folder), "--resume"])
+    return f"interrupted {where}; the state is saved, go on with: {command}"
 
 
 main = entry_point(train)

@@ -2,17 +2,20 @@
 
 import functools
 import inspect
+import io
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
 
 from pmsi_mobile import __version__
 from pmsi_mobile.console.terminal import say
-from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.errors import Interrupted, PmsiError
 
 
 def _print_version(wanted: bool) -> None:
@@ -42,6 +45,8 @@ def entry_point(command: Callable[..., None]) -> Callable[[], None]:
             command(*args, **kwargs)
         except (typer.Exit, typer.Abort):
             raise
+        except Interrupted as stop:
+            raise _fail(str(stop), stop.exit_code) from None
         except KeyboardInterrupt:
             raise _fail("interrupted", 130) from None
         except Exception as error:
@@ -64,12 +69,33 @@ def entry_point(command: Callable[..., None]) -> Callable[[], None]:
 
     def main() -> None:
         # A closed pipe (`pmsi-eval ... | head`) is not an error.
+        # A terminal or a file that takes no such character gets its code, not a UnicodeEncodeError.
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
+        previous = _terminate_as_interrupt()
         try:
             app()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        finally:
+            signal.signal(signal.SIGTERM, previous)
 
     return main
+
+
+def _terminate_as_interrupt() -> Any:
+    """Let SIGTERM end this process as Ctrl-C does, so that temporary files go and what can be saved is; returns the
+    handler before."""
+    owner = os.getpid()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if os.getpid() == owner:
+            raise Interrupted(number, "terminated")
+        signal.signal(number, signal.SIG_DFL)  # A forked child has none of this.
+        os.kill(os.getpid(), number)
+
+    return signal.signal(signal.SIGTERM, handle)
 
 
 def _fail(message: str, code: int) -> typer.Exit:

@@ -1,6 +1,7 @@
 """Photos as batches of uint8 tensors. Every random choice is a function of (seed, epoch, photo), so that a resumed
 run sees the same pixels whatever the number of loader processes or the point of interruption."""
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -88,9 +89,16 @@ def epoch_batches(
 def train_loader(dataset: TrainPhotos, batches: list[list[int]], workers: int) -> DataLoader[tuple[Tensor, int]]:
     """The given batches in order."""
     pin = torch.cuda.is_available()
-    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, pin_memory=pin)
+    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, pin_memory=pin, worker_init_fn=_leave_group)
+
+
+def _leave_group(worker: int) -> None:
+    """Ctrl-C reaches every process of a terminal's group: the training process says when its workers end."""
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
 
 
 def eval_loader(dataset: EvalPhotos, batch_size: int, workers: int) -> DataLoader[tuple[Tensor, int]]:
     """All photos once, in order."""
-    return DataLoader(dataset, batch_size=batch_size, num_workers=workers, pin_memory=torch.cuda.is_available())
+    pin = torch.cuda.is_available()
+    return DataLoader(dataset, batch_size=batch_size, num_workers=workers, pin_memory=pin, worker_init_fn=_leave_group)

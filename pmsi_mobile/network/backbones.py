@@ -1,15 +1,16 @@
 """Backbones cut into stages where the number of channels grows."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.network.weights import load_matching, read_state_dict
+from pmsi_mobile.network.weights import hub_name, load_matching, read_weights
 
 _MOBILENET_V2_CUTS = ((0, 1), (1, 4), (4, 7), (7, 14), (14, 19))
+# timm builds this one as its weights need it only where it fetches them.
+_TIMM_OPTIONS = {"fbnetc_100": {"bn_eps": 1e-3}}
 TORCHVISION = ("mobilenet_v2", "resnet18", "resnet34")
 
 
@@ -47,10 +48,16 @@ class TimmBackbone(nn.Module):
                 f"backbone '{name}' is not one of {', '.join(TORCHVISION)}: "
                 "for timm models, pip install 'pmsi-mobile[timm]'"
             ) from None
+        hub = hub_name(name)
+        if hub and not hub.startswith("timm/"):
+            raise PmsiError(f"backbone '{name}' names weights: pass them as --weights, and timm's name as --backbone")
+        name = hub.removeprefix("timm/") if hub else name
         if not timm.is_model(name):
             raise PmsiError(f"unknown backbone '{name}': neither {', '.join(TORCHVISION)} nor a timm model")
         try:
-            model: Any = timm.create_model(name, pretrained=pretrained, features_only=True)
+            model: Any = timm.create_model(
+                name, pretrained=pretrained, features_only=True, **_TIMM_OPTIONS.get(name, {})
+            )
         except RuntimeError as error:
             raise PmsiError(f"timm model '{name}' has no feature stages: {error}") from None
         if str(getattr(model, "output_fmt", "NCHW")) not in ("NCHW", "Format.NCHW"):
@@ -69,8 +76,9 @@ class TimmBackbone(nn.Module):
 def build_backbone(name: str, used: int, weights: str = "none") -> StagedBackbone | TimmBackbone:
     """Build backbone `name` for its last `used` stages.
 
-    weights: `none` (random), `imagenet` (fetched by torchvision or timm into their cache), or a file with a state
-    dict under the backbone's own key names; classifier entries in it are ignored.
+    name: one of TORCHVISION or timm's, also as `timm/NAME` and `hf-hub:timm/NAME`.
+    weights: `none` (random), `imagenet` (fetched by torchvision or timm into their cache), a file with a state dict of
+    the whole model or of the backbone, or a model of the hub (`network.weights`); classifiers in it are ignored.
     Raises PmsiError for an unknown name, weights that cannot be had, or a file that does not fit.
     """
     if name not in TORCHVISION:
@@ -81,13 +89,16 @@ def build_backbone(name: str, used: int, weights: str = "none") -> StagedBackbon
     model = zoo.get_model(name, weights=None)
     if weights == "imagenet":
         model.load_state_dict(_fetch(name))
-    elif weights != "none":
-        load_matching(model, read_state_dict(Path(weights)), weights)
     if name == "mobilenet_v2":
         stages = [model.features[start:end] for start, end in _MOBILENET_V2_CUTS]
-        return StagedBackbone(stages, (32, 24, 32, 96, 1280), used)
-    stem = nn.Sequential(model.conv1, model.bn1, model.relu, model.maxpool)
-    return StagedBackbone([stem, model.layer1, model.layer2, model.layer3, model.layer4], (64, 64, 128, 256, 512), used)
+        backbone = StagedBackbone(stages, (32, 24, 32, 96, 1280), used)
+    else:
+        stem = nn.Sequential(model.conv1, model.bn1, model.relu, model.maxpool)
+        stages = [stem, model.layer1, model.layer2, model.layer3, model.layer4]
+        backbone = StagedBackbone(stages, (64, 64, 128, 256, 512), used)
+    if weights not in ("imagenet", "none"):
+        load_matching([model, backbone], read_weights(weights), weights)
+    return backbone
 
 
 def _build_timm(name: str, used: int, weights: str) -> TimmBackbone:
@@ -96,7 +107,9 @@ def _build_timm(name: str, used: int, weights: str) -> TimmBackbone:
     except (OSError, ConnectionError) as error:
         raise _no_download(name, error) from None
     if weights not in ("imagenet", "none"):
-        load_matching(backbone.model, read_state_dict(Path(weights)), weights)
+        # Some feature extractors wrap the model itself.
+        wrapped = getattr(backbone.model, "model", backbone.model)
+        load_matching([backbone.model, wrapped], read_weights(weights), weights)
     return backbone
 
 

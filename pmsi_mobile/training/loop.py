@@ -2,7 +2,7 @@
 
 A run folder holds `config.yaml`, `data.json` (which photo is in which split), `calibration/` (photos for int8),
 `state.pt` (what `--resume` needs), `metrics.csv`, `tensorboard/` and `ckpt.pt`; at the end also `curves.png` and
-`heads.csv`.
+`heads.csv`. A run that Ctrl-C, SIGTERM or an error stops leaves `state.pt` and `curves.png` too.
 """
 
 import math
@@ -33,13 +33,14 @@ from pmsi_mobile.data.loading import (
     train_loader,
 )
 from pmsi_mobile.data.splits import DataSet, Photo
-from pmsi_mobile.errors import MeasurementError
+from pmsi_mobile.errors import Interrupted, MeasurementError
 from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
 from pmsi_mobile.methods.registry import Network, build_network, phases
 from pmsi_mobile.training.batch import train_batch
+from pmsi_mobile.training.interruption import Interruption
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 from pmsi_mobile.training.outcome import Heads, write_checkpoint, write_end
-from pmsi_mobile.training.state import Progress, restore_state, save_state
+from pmsi_mobile.training.state import Length, Progress, restore_state, save_state
 
 _STEP_SEED = 2  # apart from the loader's
 _REPORT_SECONDS = 0.5
@@ -74,8 +75,9 @@ class Trainer:
         self.steps = steps_per_epoch(len(data.train), config.train.batch_size, accelerator.num_processes)
         self.optimizer: Optimizer = build_optimizer(self.network, config.train)
         self.scheduler = build_scheduler(self.optimizer, config.train, self.steps * config.train.epochs)
+        self.length = Length(config.train.epochs, self.steps)
         parts = (self.network, self.optimizer, self.scheduler, accelerator)
-        self.progress = restore_state(folder / "state.pt", *parts) if resuming else Progress()
+        self.progress = restore_state(folder / "state.pt", *parts, self.length) if resuming else Progress()
         if config.train.compile:
             self.network.features = torch.compile(self.network.features)  # type: ignore[assignment]
         self.model: nn.Module = accelerator.prepare_model(self.network)
@@ -85,32 +87,44 @@ class Trainer:
     def fit(self, listener: Listener) -> Path:
         """Train the epochs that are left; returns the path of ckpt.pt.
 
-        Raises MeasurementError when the loss is no longer finite.
+        Raises MeasurementError when the loss is no longer finite, and Interrupted, with the state saved, on Ctrl-C and
+        SIGTERM.
         """
+        main = self.accelerator.is_main_process
+        with Interruption(saving=main) as interruption:
+            try:
+                self._train(listener, interruption)
+            except BaseException:
+                if main and self.progress.history:
+                    records.plot_curves(self.folder / "curves.png", self.progress.history)
+                raise
+            self.accelerator.wait_for_everyone()
+            return self._finish()
+
+    def _train(self, listener: Listener, interruption: Interruption) -> None:
         main = self.accelerator.is_main_process
         writer = records.open_tensorboard(self.folder / "tensorboard", self.progress.epoch) if main else None
         if main:
             save_calibration(self.data.train, self.config, self.folder / CALIBRATION)
         while self.progress.epoch < self.config.train.epochs:
-            row = self._train_epoch(listener)
+            row = self._train_epoch(listener, interruption)
             val = self.evaluate(self.network, self.data.val)
             row |= {f"top1_{head}": value["top1"] for head, value in val.items()}
             history = [*self.progress.history, row]
             best = self._is_best(row)
-            self.progress = Progress(epoch=self.progress.epoch + 1, history=history)
-            if writer:
-                if best:
-                    write_checkpoint(
-                        self.folder / "ckpt.pt", self.network, self.config, self.data, self.progress.epoch, val
-                    )
-                self._save_state()
-                records.write_csv(self.folder / "metrics.csv", history)
-                records.log_epoch(writer, row)
-                listener.epoch(row)
+            with interruption.held():
+                self.progress = Progress(epoch=self.progress.epoch + 1, history=history)
+                if writer:
+                    if best:
+                        write_checkpoint(
+                            self.folder / "ckpt.pt", self.network, self.config, self.data, self.progress.epoch, val
+                        )
+                    self._save_state()
+                    records.write_csv(self.folder / "metrics.csv", history)
+                    records.log_epoch(writer, row)
+                    listener.epoch(row)
         if writer:
             writer.close()
-        self.accelerator.wait_for_everyone()
-        return self._finish()
 
     def evaluate(self, network: Network, photos: Sequence[Photo]) -> Heads:
         """Accuracies per head of `network` over `photos`; empty for no photos."""
@@ -136,7 +150,7 @@ class Trainer:
         logits, labels = (torch.cat([getattr(part, name) for part in parts])[order] for name in ("logits", "labels"))
         return Outputs(logits, labels)
 
-    def _train_epoch(self, listener: Listener) -> records.Row:
+    def _train_epoch(self, listener: Listener, interruption: Interruption) -> records.Row:
         config, progress, accelerator = self.config, self.progress, self.accelerator
         epoch, train = progress.epoch, config.train
         frozen = epoch < train.frozen_epochs
@@ -152,36 +166,48 @@ class Trainer:
         sums = torch.tensor(progress.loss_sums or [0.0] * len(names), device=accelerator.device)
         started = reported = saved = time.monotonic()
         first = progress.step
-        for step, (images, labels) in enumerate(
-            train_loader(photos, batches[first:], config.data.workers), start=first
-        ):
-            step_seed = derive_seed(config.seed, _STEP_SEED, epoch, step, rank)
-            torch.manual_seed(step_seed)
-            losses = train_batch(
-                self.model,
-                self.optimizer,
-                accelerator,
-                self._to_device(images),
-                labels.to(accelerator.device, non_blocking=True),
-                self.plan,
-                config,
-                torch.Generator().manual_seed(step_seed),
-            )
-            sums += losses
-            self.scheduler.step()
-            self.progress = replace(progress, step=step + 1)
-            moment = time.monotonic()
-            if moment - reported >= _REPORT_SECONDS:
-                reported = moment
-                values = self._finite(losses, epoch, step)
-                photos_done = (step + 1 - first) * len(labels) * processes
-                rate = photos_done / (moment - started)
-                listener.step(epoch, step + 1, self.steps, dict(zip(names, values, strict=True)), rate)
-            if moment - saved >= 60 * train.save_minutes and accelerator.is_main_process:
-                saved = moment
-                elapsed = progress.seconds + moment - started
-                self.progress = replace(self.progress, loss_sums=sums.tolist(), seconds=elapsed)
+
+        def save() -> None:
+            elapsed = progress.seconds + time.monotonic() - started
+            totals = self._finite(sums, epoch, self.progress.step - 1)  # Nothing could go on from such a state.
+            self.progress = replace(self.progress, loss_sums=totals, seconds=elapsed)
+            if accelerator.is_main_process:
                 self._save_state()
+
+        try:
+            with interruption.held():
+                loaded = iter(train_loader(photos, batches[first:], config.data.workers))
+            for step, (images, labels) in enumerate(loaded, start=first):
+                with interruption.held():
+                    step_seed = derive_seed(config.seed, _STEP_SEED, epoch, step, rank)
+                    torch.manual_seed(step_seed)
+                    losses = train_batch(
+                        self.model,
+                        self.optimizer,
+                        accelerator,
+                        self._to_device(images),
+                        labels.to(accelerator.device, non_blocking=True),
+                        self.plan,
+                        config,
+                        torch.Generator().manual_seed(step_seed),
+                    )
+                    sums += losses
+                    self.scheduler.step()
+                    self.progress = replace(progress, step=step + 1)
+                moment = time.monotonic()
+                if moment - reported >= _REPORT_SECONDS:
+                    reported = moment
+                    values = self._finite(losses, epoch, step)
+                    photos_done = (step + 1 - first) * len(labels) * processes
+                    rate = photos_done / (moment - started)
+                    listener.step(epoch, step + 1, self.steps, dict(zip(names, values, strict=True)), rate)
+                if moment - saved >= 60 * train.save_minutes:
+                    saved = moment
+                    save()
+        except Interrupted:
+            save()
+            raise
+        save()  # Whatever stops the evaluation that follows does not cost the epoch.
         means = self._finite(sums / len(batches), epoch, len(batches) - 1)
         seconds = progress.seconds + time.monotonic() - started
         return {
@@ -226,4 +252,4 @@ class Trainer:
 
     def _save_state(self) -> None:
         parts = (self.network, self.optimizer, self.scheduler, self.accelerator)
-        save_state(self.folder / "state.pt", *parts, self.progress)
+        save_state(self.folder / "state.pt", *parts, self.progress, self.length)

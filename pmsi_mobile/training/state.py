@@ -1,5 +1,6 @@
 """`state.pt`: all that a killed run needs to go on."""
 
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,14 @@ class Progress:
     history: list[Row] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Length:
+    """How long a run is: the learning rate is a function of the step and of both."""
+
+    epochs: int
+    steps_per_epoch: int
+
+
 def save_state(
     path: Path,
     network: nn.Module,
@@ -36,6 +45,7 @@ def save_state(
     scheduler: LRScheduler,
     accelerator: Accelerator,
     progress: Progress,
+    length: Length,
 ) -> None:
     """Write `path` atomically."""
     scaler = accelerator.scaler
@@ -46,21 +56,55 @@ def save_state(
         "scheduler": scheduler.state_dict(),
         "scaler": scaler.state_dict() if scaler else None,
         "progress": asdict(progress),
+        "length": asdict(length),
     }
-    with atomic_write(path) as temporary:
-        torch.save(content, temporary)
+    # Into an open file: PyTorch's own writer says nothing of a full disk.
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        torch.save(content, file)
 
 
 def restore_state(
-    path: Path, network: nn.Module, optimizer: Optimizer, scheduler: LRScheduler, accelerator: Accelerator
+    path: Path,
+    network: nn.Module,
+    optimizer: Optimizer,
+    scheduler: LRScheduler,
+    accelerator: Accelerator,
+    length: Length,
 ) -> Progress:
-    """Load `path` into what it was saved from; returns where the run stood. Raises PmsiError when it cannot be used."""
+    """Load `path` into what it was saved from; returns where the run stood.
+
+    Where `length` has other epochs than the run had, its schedule takes over at the step where the run stands.
+    Raises PmsiError when it cannot be used.
+    """
     content: Any = load_tensors(path)
     if not isinstance(content, dict) or content.get("magic") != _MAGIC:
         raise PmsiError(f"{path} is not a training state of pmsi-mobile: delete it to start the run anew")
+    progress, saved = Progress(**content["progress"]), Length(**content.get("length", asdict(length)))
+    if saved.steps_per_epoch != length.steps_per_epoch:
+        raise PmsiError(
+            f"{path} is of a run with {saved.steps_per_epoch} steps per epoch, here there are "
+            f"{length.steps_per_epoch}: resume with as many processes as before"
+        )
+    if length.epochs != saved.epochs and length.epochs <= progress.epoch:
+        raise PmsiError(f"the run has trained {progress.epoch} epochs already: give more than that as --epochs")
     network.load_state_dict(content["network"])
-    optimizer.load_state_dict(content["optimizer"])
-    scheduler.load_state_dict(content["scheduler"])
+    if length.epochs == saved.epochs:
+        optimizer.load_state_dict(content["optimizer"])
+        scheduler.load_state_dict(content["scheduler"])
+    else:
+        _move_to(scheduler, progress.epoch * length.steps_per_epoch + progress.step)
+        rates = [group["lr"] for group in optimizer.param_groups]
+        optimizer.load_state_dict(content["optimizer"])
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate
     if accelerator.scaler and content["scaler"]:
         accelerator.scaler.load_state_dict(content["scaler"])
-    return Progress(**content["progress"])
+    return progress
+
+
+def _move_to(scheduler: LRScheduler, step: int) -> None:
+    with warnings.catch_warnings():
+        # PyTorch warns of rates that no optimiser step has used, which is what is wanted here.
+        warnings.simplefilter("ignore", UserWarning)
+        for _ in range(step):
+            scheduler.step()

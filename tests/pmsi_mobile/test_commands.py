@@ -11,6 +11,7 @@ from PIL import Image
 from pmsi_mobile.commands.evaluate import main as evaluate
 from pmsi_mobile.data.birds import write_birds
 from tests.conftest import make_checkpoint, small_config
+from tests.pmsi_mobile.runs import call
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +26,6 @@ def checkpoint(birds, tmp_path_factory):
     classes = tuple(sorted(path.name for path in (birds / "train").iterdir()))
     images = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
     return make_checkpoint(tmp_path_factory.mktemp("run") / "ckpt.pt", small_config(), classes, images)
-
-
-def call(main, monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["command", *map(str, arguments)])
-    with pytest.raises(SystemExit) as exit_status:
-        main()
-    return exit_status.value.code
 
 
 @pytest.mark.parametrize("module", ["birds", "train", "evaluate"])

@@ -125,25 +125,6 @@ def test_weights_from_a_file_initialise_the_backbone(shared):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"not a state dict", "cannot be read"),
-        (None, "does not exist"),
-        ({"features.0.0.weight": torch.zeros(1)}, "does not fit the backbone"),
-    ],
-)
-def test_unusable_weights_are_one_line(tmp_path, content, message):
-    file = tmp_path / "weights.pt"
-    if isinstance(content, bytes):
-        file.write_bytes(content)
-    elif content is not None:
-        torch.save(content, file)
-    with pytest.raises(PmsiError, match=message) as error:
-        build(model__weights=str(file))
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
     ("overrides", "message"),
     [
         ({"model__backbone": "mobilenet_v9"}, "unknown backbone"),

@@ -3,11 +3,8 @@
 import csv
 import json
 import math
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,7 +13,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from pmsi_mobile.checkpoint import load_checkpoint
-from pmsi_mobile.config import load_config, save_config
+from pmsi_mobile.config import load_config
 from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.data.transforms import normalise
@@ -25,18 +22,7 @@ from pmsi_mobile.network.mixing import mix
 from pmsi_mobile.training.batch import train_batch
 from pmsi_mobile.training.loop import Trainer
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
-
-SMALL = {
-    "model.weights": "none",
-    "model.width": 16,
-    "model.hidden": 8,
-    "preprocessing.resize": 72,
-    "preprocessing.crop": 64,
-    "train.epochs": 2,
-    "train.batch_size": 6,
-    "data.workers": 0,
-}
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+from tests.pmsi_mobile.runs import ENVIRONMENT, SMALL, run, same_weights
 
 
 @pytest.fixture(scope="module")
@@ -44,38 +30,6 @@ def birds(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "birds"
     write_birds(root, species=3, train=8, val=2, test=2, size=72, seed=0)
     return root
-
-
-class Silent:
-    def __init__(self):
-        self.rows = []
-
-    def step(self, epoch, step, steps, losses, photos_per_second):
-        pass
-
-    def epoch(self, row):
-        self.rows.append(row)
-
-
-def run(birds, folder, precision="no", **overrides):
-    config = load_config("mobile", {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}})
-    data = open_data(birds, val_fraction=0.1, test_fraction=0.1, seed=0)
-    listener = Silent()
-    folder.mkdir(parents=True, exist_ok=True)
-    return Trainer(config, data, folder, Accelerator(mixed_precision=precision)).fit(listener), listener
-
-
-def command(birds, folder, *extra):
-    arguments = [sys.executable, "-m", "pmsi_mobile.commands.train", str(birds), "--output", str(folder)]
-    for key, value in SMALL.items():
-        arguments += ["--set", f"{key}={value}"]
-    return [*arguments, *extra]
-
-
-def same_weights(first, second):
-    a, b = (torch.load(path, weights_only=True)["network"] for path in (first / "state.pt", second / "state.pt"))
-    assert a.keys() == b.keys()
-    return all(torch.equal(a[key], b[key]) for key in a)
 
 
 def test_a_run_leaves_what_its_user_looks_for(birds, tmp_path):
@@ -91,7 +45,7 @@ def test_a_run_leaves_what_its_user_looks_for(birds, tmp_path):
     assert checkpoint.golden.images.shape == (6, 3, 64, 64)
     assert torch.allclose(checkpoint.golden.probabilities.sum(1), torch.ones(6))
     header = (tmp_path / "run" / "metrics.csv").read_text().splitlines()[0]
-    assert header.startswith("epoch,loss_S3,loss_S4,loss_S5,loss_concat,lr_backbone,lr_new")
+    assert header.startswith("epoch,loss_S3,loss_S4,loss_S5,loss_concat,image_passes,lr_backbone,lr_new")
 
 
 def test_each_test_photo_has_a_row_of_predictions_that_agrees_with_the_accuracy(birds, tmp_path):
@@ -231,54 +185,6 @@ def test_a_schedule_goes_on_from_its_saved_state(schedule, tmp_path):
     optimizer.load_state_dict(saved[0])
     scheduler.load_state_dict(saved[1])
     assert advance(optimizer, scheduler, 5) == expected
-
-
-def test_a_killed_run_resumes_to_the_same_weights(birds, tmp_path):
-    """kill -9 at several moments, mid-epoch states included; the weights are those of an undisturbed run."""
-    often = ["--set", "train.save_minutes=0.0001", "--set", "train.epochs=3"]
-    run(birds, tmp_path / "whole", train__epochs=3)
-    state = tmp_path / "killed" / "state.pt"
-    resume: list[str] = []
-    for _ in range(2):
-        process = subprocess.Popen(
-            command(birds, tmp_path / "killed", *often, *resume),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            env=ENVIRONMENT,
-        )
-        before = state.stat().st_mtime_ns if state.exists() else 0
-        while process.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
-            time.sleep(0.01)
-        time.sleep(0.05)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        resume = ["--resume"]
-    done = subprocess.run(
-        command(birds, tmp_path / "killed", *often, "--resume"), capture_output=True, text=True, env=ENVIRONMENT
-    )
-    assert done.returncode == 0, done.stderr
-    assert same_weights(tmp_path / "whole", tmp_path / "killed")
-    whole, killed = (load_checkpoint(tmp_path / name / "ckpt.pt") for name in ("whole", "killed"))
-    assert torch.equal(whole.golden.probabilities, killed.golden.probabilities)
-    assert whole.metrics["val"] == killed.metrics["val"]
-    rows = [(tmp_path / name / "metrics.csv").read_text().splitlines() for name in ("whole", "killed")]
-    assert len(rows[0]) == len(rows[1]) == 4
-
-
-def refusal(arguments):
-    result = subprocess.run(arguments, capture_output=True, text=True, env=ENVIRONMENT)
-    assert result.returncode == 2
-    assert result.stderr.startswith("error: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr
-
-
-def test_an_existing_run_is_not_overwritten(birds, tmp_path):
-    config = load_config("mobile", SMALL)
-    save_config(config, tmp_path / "run" / "config.yaml")
-    assert "--resume" in refusal(command(birds, tmp_path / "run"))
-    assert "other settings" in refusal(command(birds, tmp_path / "run", "--seed", "5", "--resume"))
-    assert "no run to resume" in refusal(command(birds, tmp_path / "none", "--resume"))
 
 
 def test_two_processes_hold_the_same_parameters(birds, tmp_path):

@@ -1,0 +1,72 @@
+"""What a start and what `--resume` of pmsi-train may do with a run folder."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from pmsi_mobile.config import Config, flatten, load_config, override, read_config, save_config
+from pmsi_mobile.errors import PmsiError
+
+# What a resumed run may change: speed and length, and what only its start needed.
+_FREE = frozenset({"data.workers", "train.save_minutes", "train.epochs", "model.weights"})
+
+
+def is_begun(folder: Path) -> bool:
+    """Whether the folder holds a state to go on from; a start that failed before it leaves none."""
+    return (folder / "state.pt").exists()
+
+
+def resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume: bool) -> tuple[Config, list[str]]:
+    """The configuration that the run is to have, and lines for the log: preset and overrides, or with `--resume` the
+    run's own with what may be changed.
+
+    Raises PmsiError when the folder holds a run and `resume` is not given, the other way round, and for a value that
+    a resumed run cannot change.
+    """
+    saved = folder / "config.yaml"
+    if not resume:
+        if is_begun(folder):
+            raise PmsiError(f"{folder} already holds a run: go on with --resume, or choose another --output")
+        if (folder / "ckpt.pt").exists():
+            raise PmsiError(f"{folder} already holds a trained model, ckpt.pt: choose another --output")
+        return load_config(preset or "mobile", overrides), []
+    if not saved.exists():
+        raise PmsiError(f"{folder} holds no run to resume: check --output, or leave --resume out to start one")
+    config = read_config(saved)
+    asked = load_config(preset, overrides) if preset else override(config, overrides)
+    if not is_begun(folder):
+        return asked, []
+    old, new = flatten(config), flatten(asked)
+    changed = [key for key in old if old[key] != new[key] and key not in _FREE]
+    if changed:
+        what = ", ".join(f"{key} (is {old[key]}, asked for {new[key]})" for key in changed)
+        raise PmsiError(
+            f"the run in {folder} was started with other settings: {what}; "
+            "leave them out to resume, or start another run with --output"
+        )
+    given = {key: new[key] for key in _FREE & overrides.keys() if new[key] != old[key]}
+    notes = [f"{key} is {new[key]} from here on, it was {old[key]}" for key in given]
+    if "train.epochs" in given:
+        notes.append(f"the learning rate goes on along the schedule of {asked.train.epochs} epochs")
+    return override(config, given), notes
+
+
+def check_writable(folder: Path) -> None:
+    """Raise PmsiError when nothing can be written in `folder`, which need not exist; leaves nothing behind."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise PmsiError(
+            f"nothing can be written in {existing} ({(error.strerror or str(error)).lower()}): choose another --output"
+        ) from None
+
+
+def begin(folder: Path, config: Config) -> None:
+    """Record the configuration of a run that starts here, in place of what a start that failed has left."""
+    if (folder / "config.yaml").exists():
+        (folder / "data.json").unlink(missing_ok=True)
+        shutil.rmtree(folder / "calibration", ignore_errors=True)
+    save_config(config, folder / "config.yaml")
