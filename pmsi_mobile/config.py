@@ -20,6 +20,11 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
+Resize = Literal["antialias", "bilinear", "nearest", "area"]
+"""Bilinear with antialias (PIL, torchvision), plain bilinear (Android's createScaledBitmap, GPU textures), nearest
+pixel, mean of the covered area (OpenCV's INTER_AREA)."""
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pmsi_mobile.config import Resize
 from pmsi_mobile.console.cli import entry_point
-from pmsi_mobile.data.resizes import Resize
 
 
 def evaluate(

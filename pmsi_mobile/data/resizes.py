@@ -2,17 +2,14 @@
 smaller. PIL and NumPy only: predictions need no PyTorch."""
 
 from itertools import pairwise
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pmsi_mobile.config import Preprocessing
+from pmsi_mobile.config import Preprocessing, Resize
 
-Resize = Literal["antialias", "bilinear", "nearest", "area"]
-"""Bilinear with antialias (PIL, torchvision), plain bilinear (Android's createScaledBitmap, GPU textures), nearest
-pixel, mean of the covered area (OpenCV's INTER_AREA)."""
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 
 

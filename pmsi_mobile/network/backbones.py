@@ -10,7 +10,7 @@ from pmsi_mobile.network.weights import hub_name, load_matching, read_weights
 
 _MOBILENET_V2_CUTS = ((0, 1), (1, 4), (4, 7), (7, 14), (14, 19))
 # timm builds this one as its weights need it only where it fetches them.
-_TIMM_OPTIONS = {"fbnetc_100": {"bn_eps": 1e-3}}
+_TIMM_OPTIONS: dict[str, dict[str, Any]] = {"fbnetc_100": {"bn_eps": 1e-3}}
 TORCHVISION = ("mobilenet_v2", "resnet18", "resnet34")
 
 
