@@ -34,6 +34,6 @@ def _browse(page: Path, *arguments: str) -> str:
     # Chromium refuses its sandbox to root.
     command += ["--no-sandbox"] * (os.geteuid() == 0)
     done = subprocess.run(
-        [*command, *arguments, page.as_uri()], capture_output=True, text=True, timeout=120, check=True
+        [*command, *arguments, page.as_uri()], capture_output=True, text=True, timeout=500, check=True
     )
     return done.stdout

@@ -22,7 +22,7 @@ MakeModel = Callable[[str], Path]
 def pmsi_bench(*arguments: object) -> subprocess.CompletedProcess[str]:
     code = "from pmsi_bench.commands.bench import main; main()"
     return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=500, check=False
     )
 
 
@@ -120,7 +120,7 @@ def test_ctrl_c_ends_the_command_and_its_processes(onnx_model: MakeModel):
         assert command.poll() is None, command.communicate()
         time.sleep(0.01)
     command.send_signal(signal.SIGINT)
-    _, errors = command.communicate(timeout=60)
+    _, errors = command.communicate(timeout=300)
     assert (command.returncode, errors) == (130, "error: interrupted\n")
     assert not any(worker.is_running() for worker in workers)
 

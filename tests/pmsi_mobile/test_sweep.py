@@ -8,6 +8,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 import yaml
 
@@ -196,9 +197,10 @@ def test_a_sweep_that_is_ended_ends_its_runs_and_two_do_not_work_in_one_folder(t
     second = sweep(path, "--output", out)
     assert second.returncode == 2
     assert "another pmsi-sweep is at work" in second.stderr
+    runs = psutil.Process(process.pid).children(recursive=True)
+    assert runs
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == 130
-    rows = metrics.read_text()
-    time.sleep(2)
-    assert metrics.read_text() == rows
+    _, left = psutil.wait_procs(runs, timeout=300)
+    assert left == []

@@ -75,6 +75,8 @@ def faulty(**what: object) -> dict[str, object]:
 APP = ("--runner", "app")
 COOL = ((thermal_module, "COOL_SECONDS", 0.1), (thermal_module, "POLL_SECONDS", 0.02))
 GONE = "was disconnected while"
+# Shorter than what is silent stays so, and long enough for a busy machine to run what is not.
+PATIENCE = ((tool_module, "SECONDS", 5), (adb_module, "ANSWER_SECONDS", 5))
 FAULTS = [
     Fault("no adb", "no adb server runs, and ADBUTILS_ADB_PATH names a program that is no adb",
           "no adb server can be reached or started", code=2, phones=0,
@@ -120,9 +122,9 @@ FAULTS = [
     Fault("unplugged", "when the folder is removed at the end", "may still be on", code=0, kept=2, left=True,
           phone=faulty(drop=("rm", 6))),
     Fault("silent", "the phone answers nothing from the second round on", "stopped answering while", kept=2, left=True,
-          phone=faulty(silent=("run", 3)), settings=((tool_module, "SECONDS", 1), (adb_module, "ANSWER_SECONDS", 1))),
-    Fault("program hangs", "the first file's second run does not end", "benchmark_model did not end within 1 s", kept=2,
-          phone=faulty(hang=("run", 4)), settings=((tool_module, "SECONDS", 1),)),
+          phone=faulty(silent=("run", 3)), settings=PATIENCE),
+    Fault("program hangs", "the first file's second run does not end", "benchmark_model did not end within 5 s", kept=2,
+          phone=faulty(hang=("run", 4)), settings=PATIENCE),
     Fault("slow link", "500 kB a second", "warmest sensor", code=0, kept=2, phone=faulty(bytes_per_second=500_000)),
     Fault("Ctrl-C", "in the second round", "interrupted", code=130, phone=faulty(interrupt=("run", 3))),
     Fault("hot from the start", "thermal status 3 does not fall", "did not cool down before the start", code=0, kept=2,

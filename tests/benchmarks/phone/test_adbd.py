@@ -15,7 +15,7 @@ def adb_client(settings: dict[str, str], daemon: Daemon, *arguments: object) -> 
     from adbutils import adb_path
 
     command = [adb_path(), "-s", daemon.serial, *map(str, arguments)]
-    return subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, timeout=20, check=False)
+    return subprocess.run(command, env=os.environ | settings, capture_output=True, text=True, timeout=300, check=False)
 
 
 # Without features the client falls back to sync and shell of version 1.

@@ -3,6 +3,7 @@
 import contextlib
 from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -138,15 +139,19 @@ def test_warm_phone_is_waited_for(adb, phone: Phone, monkeypatch: pytest.MonkeyP
 
 
 def test_phone_that_stays_warm_is_not_waited_for_without_end(adb, phone: Phone, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(thermal, "POLL_SECONDS", 0.05)
+    slept: list[float] = []
+    # A clock that only waiting moves on.
+    clock = SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append)
+    monkeypatch.setattr(thermal, "time", clock)
     phone.status = [3]
     said: list[str] = []
     with plugged_in(adb, phone):
-        cooling = Cooling(choose_phone(None), said.append, seconds=0.2)
+        cooling = Cooling(choose_phone(None), said.append, seconds=4 * thermal.POLL_SECONDS)
         states = [cooling.wait() for _ in range(3)]
     assert [state.status for state in states] == [3, 3, 3]
     # All waits share the time.
     assert len(said) == 1
+    assert slept == [thermal.POLL_SECONDS] * 4
 
 
 def test_hot_processor_counts_though_the_skin_is_cool(adb, phone: Phone):

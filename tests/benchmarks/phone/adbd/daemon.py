@@ -35,6 +35,7 @@ class Daemon:
 
     def unplug(self) -> None:
         """No connection is left, and no new one is taken."""
+        self._phone.unplugged.set()
         # Closing alone does not wake a thread that waits in accept.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)

@@ -10,6 +10,9 @@ from pathlib import Path
 
 from tests.benchmarks.phone.adbd.daemon import Daemon
 
+_SECONDS = 120
+"""Long enough for a busy machine: it is waited for what comes, not for so long."""
+
 
 @contextmanager
 def adb_server(home: Path) -> Iterator[dict[str, str]]:
@@ -41,7 +44,7 @@ def adb_server(home: Path) -> Iterator[dict[str, str]]:
         yield settings
     finally:
         server.terminate()
-        server.wait(timeout=10)
+        server.wait(timeout=_SECONDS)
 
 
 @contextmanager
@@ -50,7 +53,7 @@ def connected(settings: dict[str, str], daemon: Daemon, *, state: str = "device"
     from adbutils import AdbClient
 
     client = AdbClient(port=int(settings["ANDROID_ADB_SERVER_PORT"]))
-    with client.make_connection(timeout=20) as connection:
+    with client.make_connection(timeout=_SECONDS) as connection:
         # The answer comes when the device is ready, which one that never is keeps back.
         connection.send_command(f"host:connect:{daemon.serial}")
         wait_until(lambda: any(info.serial == daemon.serial and info.state == state for info in client.list()))
@@ -69,8 +72,8 @@ def _is_open(port: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    """Raises TimeoutError where it does not come true within 20 s."""
-    limit = time.monotonic() + 20
+    """Raises TimeoutError where it does not come true within _SECONDS."""
+    limit = time.monotonic() + _SECONDS
     while not condition():
         if time.monotonic() > limit:
             raise TimeoutError("the adb server does not do what the test waits for")
