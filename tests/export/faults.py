@@ -33,6 +33,7 @@ from pmsi_export.jobs import exporter
 from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.runtime.preprocess import load_image, load_resized
 from pmsi_export.runtime.reference import reference_runner
+from pmsi_export.weights import int8
 from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint, save_checkpoint
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.images import load_rgb
@@ -102,16 +103,22 @@ class Workshop:
     def image(self) -> np.ndarray:
         return load_image(self.photos.paths[0], self.loaded.config.preprocessing)
 
-    @cached_property
-    def prepared(self) -> Path:
-        path = self.root / "quantised.pt"
-        exporter.prepare_int8(self.checkpoint, Variant(), self.photos.paths, path)
+    def prepare(self, paired_sums: bool) -> Path:
+        path = Path(tempfile.mkdtemp(dir=self.root)) / "quantised.pt"
+        exporter.prepare_int8(self.checkpoint, Variant(), self.photos.paths, path, paired_sums=paired_sums)
         return path
 
-    def export(self, name: str, precision: str = "fp32", checkpoint: Path | None = None) -> Exported:
+    @cached_property
+    def prepared(self) -> Path:
+        return self.prepare(paired_sums=False)
+
+    def export(
+        self, name: str, precision: str = "fp32", checkpoint: Path | None = None, quantised: Path | None = None
+    ) -> Exported:
         """As `pmsi-export` does it, but in this process."""
         folder = Path(tempfile.mkdtemp(dir=self.root))
-        quantised = self.prepared if precision == "int8" else None
+        if precision == "int8" and quantised is None:
+            quantised = self.prepared
         job = Job(
             checkpoint or self.checkpoint, name, precision, folder, "ckpt", photos=self.photos, quantised=quantised
         )
@@ -440,6 +447,13 @@ def truncated(workshop: Workshop) -> Caught | None:
     path = workshop.copy("torchscript")
     path.write_bytes(path.read_bytes()[:-1000])
     return by_contract(path)
+
+
+@fault("int8 weights whose sums overflow on x86 without VNNI", "the rounding: neighbours in the .onnx may be anything")
+def overflowing_pairs(workshop: Workshop) -> Caught | None:
+    with mock.patch.object(int8, "pairs", return_value=[]):
+        prepared = workshop.prepare(paired_sums=True)
+    return by_gate(workshop.export("onnx", "int8", quantised=prepared))
 
 
 @fault("metadata of another file", "the finished .tflite: the int8 file's contract is in the fp32 file")

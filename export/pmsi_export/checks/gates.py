@@ -154,3 +154,10 @@ def judge(precision: str, golden: Agreement, photos: Agreement | None = None, *,
 def not_measured(precision: str, reason: str) -> Parity:
     """The record of a gate that was not applied, and why."""
     return Parity(status="not measured", gate=str(GATES[precision]), reason=reason)
+
+
+def failed_too(parity: Parity, reason: str | None) -> Parity:
+    """`parity`, failed for one more reason where there is one."""
+    if reason is None:
+        return parity
+    return parity.model_copy(update={"status": "failed", "reason": "; ".join(filter(None, (reason, parity.reason)))})

@@ -230,22 +230,24 @@ def _run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported |
         ThreadPoolExecutor(_side_by_side()) as pool,
         progress("exporting") as report,
     ):
-        prepared = Path(scratch) / "quantised.pt"
+        prepared = {paired: Path(scratch) / f"quantised-{paired}.pt" for paired in (False, True)}
         # Those that wait for the preparation come last.
         order = sorted(range(len(jobs)), key=lambda index: jobs[index].precision in INT8_WEIGHTS)
         futures: dict[int, Future[Exported | Failure]] = {}
-        preparation: Future[Failure | None] | None = None
+        preparations: dict[bool, Future[Failure | None]] = {}
 
         def work(job: Job) -> Exported | Failure:
-            if preparation is None or job.precision not in INT8_WEIGHTS:
+            paired = job.known.paired_sums
+            if paired not in preparations or job.precision not in INT8_WEIGHTS:
                 return export_apart(job)
-            return preparation.result() or export_apart(replace(job, quantised=prepared))
+            return preparations[paired].result() or export_apart(replace(job, quantised=prepared[paired]))
 
         try:
-            if calibration and any(job.precision in INT8_WEIGHTS for job in jobs):
-                # Submitted first, so that the jobs that wait for it cannot keep it from running.
-                preparation = pool.submit(
-                    prepare_int8_apart, jobs[0].checkpoint, jobs[0].variant, calibration, prepared
+            wanted = {job.known.paired_sums for job in jobs if job.precision in INT8_WEIGHTS} if calibration else ()
+            # Submitted first, so that the jobs that wait for them cannot keep them from running.
+            for paired in sorted(wanted):
+                preparations[paired] = pool.submit(
+                    prepare_int8_apart, jobs[0].checkpoint, jobs[0].variant, calibration, prepared[paired], paired
                 )
             for index in order:
                 futures[index] = pool.submit(work, jobs[index])

@@ -27,9 +27,10 @@ class Format:
     runtime_module: the module that brings it into a process. container: where its Container is. precisions: those
     it can be written in -> the oldest runtime that takes the file. refused: the others -> why not, and what to do
     instead. layout: of the input image. convert_needs, run_needs: top-level modules that must be installed; `extra`
-    installs them. half_biases: fp16 files have float16 biases too. no_top_k: why a file cannot end in its k largest
-    probabilities, and what to do instead. stand_in: `sys.platform` -> what gives a file's numbers where its runtime
-    does not exist; its speed says nothing.
+    installs them. half_biases: fp16 files have float16 biases too. paired_sums: its int8 kernels add products in
+    pairs to 16 bits on some processors, which `quantise` can keep from overflowing. no_top_k: why a file cannot end
+    in its k largest probabilities, and what to do instead. stand_in: `sys.platform` -> what gives a file's numbers
+    where its runtime does not exist; its speed says nothing.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Format:
     convert_needs: tuple[str, ...] = ()
     run_needs: tuple[str, ...] = ()
     half_biases: bool = False
+    paired_sums: bool = False
     no_top_k: str | None = None
     stand_in: Mapping[str, str] = field(default_factory=dict)
 
@@ -128,6 +130,7 @@ FORMATS: Mapping[str, Format] = {
             layout="NCHW",
             convert_needs=("onnx", "onnxscript", "onnxsim"),
             run_needs=("onnxruntime",),
+            paired_sums=True,
         ),
         Format(
             name="torchscript",

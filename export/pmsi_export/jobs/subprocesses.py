@@ -36,9 +36,11 @@ def export_apart(job: Job) -> Exported | Failure:
     return _apart(_export, job, log=job.target.with_name(f"{job.target.name}.log"))
 
 
-def prepare_int8_apart(checkpoint: Path, variant: Variant, photos: Sequence[Path], path: Path) -> Failure | None:
+def prepare_int8_apart(
+    checkpoint: Path, variant: Variant, photos: Sequence[Path], path: Path, paired_sums: bool
+) -> Failure | None:
     """`exporter.prepare_int8` in a new process."""
-    return _apart(_prepare_int8, checkpoint, variant, photos, path, log=path.with_name(f"{path.name}.log"))
+    return _apart(_prepare_int8, checkpoint, variant, photos, path, paired_sums, log=path.with_name(f"{path.name}.log"))
 
 
 def silence_tracker() -> None:
@@ -62,10 +64,10 @@ def _export(job: Job) -> Exported:
     return export(job)
 
 
-def _prepare_int8(checkpoint: Path, variant: Variant, photos: Sequence[Path], path: Path) -> None:
+def _prepare_int8(checkpoint: Path, variant: Variant, photos: Sequence[Path], path: Path, paired_sums: bool) -> None:
     from pmsi_export.jobs.exporter import prepare_int8
 
-    prepare_int8(checkpoint, variant, photos, path)
+    prepare_int8(checkpoint, variant, photos, path, paired_sums=paired_sums)
 
 
 def _apart(work: Callable[..., Any], *arguments: Any, log: Path) -> Any:

@@ -14,6 +14,7 @@ The result is still a float graph. Every format's own quantiser finds the same i
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,17 +59,20 @@ class LayerLoss(NamedTuple):
     """Of the outputs of the float network against those of the quantised one, activations rounded as well."""
 
 
-def quantise(graph: MixGraph, images: NDArray[np.uint8]) -> MixGraph:
-    """`graph` with weights on their int8 grids and biases corrected, for photos [N, H, W, 3] like `images`."""
-    return _quantise(graph, images)[0]
+def quantise(graph: MixGraph, images: NDArray[np.uint8], *, paired_sums: bool = False) -> MixGraph:
+    """`graph` with weights on their int8 grids and biases corrected, for photos [N, H, W, 3] like `images`.
+
+    paired_sums: no two weights whose products a kernel adds in 16 bits overflow them (see `rounding.PAIR_SUM`).
+    """
+    return _quantise(graph, images, paired_sums)[0]
 
 
 def diagnose(graph: MixGraph, images: NDArray[np.uint8]) -> list[LayerLoss]:
     """What `quantise` loses at each layer, in the order of execution: it shows the tensors that int8 does not suit."""
-    return _quantise(graph, images)[1]
+    return _quantise(graph, images, paired_sums=False)[1]
 
 
-def _quantise(graph: MixGraph, images: NDArray[np.uint8]) -> tuple[MixGraph, list[LayerLoss]]:
+def _quantise(graph: MixGraph, images: NDArray[np.uint8], paired_sums: bool) -> tuple[MixGraph, list[LayerLoss]]:
     program = Program(graph, sample(images))
     equalise(program)
     rounded: dict[str, Tensor] = dict(program.constants)
@@ -79,7 +83,8 @@ def _quantise(graph: MixGraph, images: NDArray[np.uint8]) -> tuple[MixGraph, lis
         names = parameter_names(layer)
         weight, bias = (program.constants[name] for name in names)
         exact = [compute_layer(layer, x, weight, bias) for x in exact_inputs]
-        new_weight = _round(layer, weight, own_inputs, _largest(exact))
+        partners = pairs(layer, weight) if paired_sums else []
+        new_weight = _round(layer, weight, own_inputs, _largest(exact), partners)
         own = [compute_layer(layer, x, new_weight, bias) for x in own_inputs]
         shift = channel_means(layer, exact) - channel_means(layer, own)
         for x in own:
@@ -106,14 +111,38 @@ def sample(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return images[order[: max(1, _PIXELS // images.shape[1] ** 2)]]
 
 
-def _round(layer: fx.Node, weight: Tensor, inputs: Chunks, largest_output: float) -> Tensor:
+def _round(layer: fx.Node, weight: Tensor, inputs: Chunks, largest_output: float, partners: Sequence[Tensor]) -> Tensor:
     groups = 1 if layer.target is LINEAR else convolution(layer).groups
     matters = covariance(layer, weight, inputs, groups)
     # A scale from which neither bias / (input scale * weight scale) nor the rescaling to the output's scale overflows,
     # while 127 times it stays far below one step of the output.
     smallest = 2**-20 * max(largest_output, 1e-6) / max(_largest(inputs), 1e-6)
     grouped = weight.flatten(1).unflatten(0, (groups, -1))
-    return round_weight(grouped, matters, smallest).view_as(weight)
+    return round_weight(grouped, matters, smallest, partners).view_as(weight)
+
+
+def pairs(layer: fx.Node, weight: Tensor) -> list[Tensor]:
+    """Column [K] -> the column that an x86 kernel adds its products to in 16 bits, for each order of columns in use.
+
+    Kernels go through a row of the weight in twos, channels last or first. A depthwise convolution is no product of
+    matrices: its kernels add in 32 bits.
+    """
+    columns = torch.arange(weight[0].numel())
+    if layer.target is not LINEAR and convolution(layer).groups == len(weight) and weight.shape[1] == 1:
+        return []
+    orders = [columns]
+    if weight.dim() == 4 and weight[0, 0].numel() > 1:
+        orders.append(columns.view(weight.shape[1:]).permute(1, 2, 0).flatten())
+    return [_partners(order) for order in orders]
+
+
+def _partners(order: Tensor) -> Tensor:
+    beside = order.clone()
+    even = len(order) // 2 * 2
+    beside[:even] = order[:even].view(-1, 2).flip(1).flatten()
+    partner = torch.empty_like(order)
+    partner[order] = beside
+    return partner
 
 
 def covariance(layer: fx.Node, weight: Tensor, inputs: Chunks, groups: int) -> Tensor:

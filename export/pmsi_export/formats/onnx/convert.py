@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_export.contract.schema import Contract
-from pmsi_export.formats.onnx.int8 import to_int8
+from pmsi_export.formats.onnx.int8 import overrides, to_int8
+from pmsi_export.formats.onnx.pair_sums import PAIR_SUM, pair_sums
+from pmsi_export.formats.registry import INT8_WEIGHTS
 from pmsi_mobile import __version__
 
 if TYPE_CHECKING:
@@ -74,18 +76,29 @@ def _halve_weights(model: "ModelProto") -> None:
 
 def _quantise_dynamically(path: Path) -> None:
     """Only the linear layers: ONNX Runtime's dynamic convolution is slower than the float one many times over."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(path, path, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True, weight_type=QuantType.QInt8)
+    quantize_dynamic(
+        path,
+        path,
+        op_types_to_quantize=["MatMul", "Gemm"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        extra_options={"TensorQuantOverrides": overrides(onnx.load(path))},
+    )
 
 
 def _describe(path: Path, contract: Contract) -> None:
     import onnx
+    from onnx import helper
 
     model = onnx.load(path)
     model.producer_name, model.producer_version = "pmsi-mobile", __version__
     model.graph.name, model.doc_string = contract.title, contract.description
     # What the tools write about themselves.
     del model.metadata_props[:]
+    if contract.precision in INT8_WEIGHTS:
+        helper.set_model_props(model, {PAIR_SUM: str(max(pair_sums(path).values(), default=0))})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
