@@ -5,25 +5,23 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pmsi_export.runtime.runner import Image
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.images import UnreadableImage, load_rgb
-from pmsi_mobile.data.resizes import RESIZES, Resize
-from pmsi_mobile.data.transforms import eval_transform
+from pmsi_mobile.data.resizes import RESIZES, Resize, eval_pixels
 from pmsi_mobile.errors import PmsiError
 
 
 def load_image(path: Path, preprocessing: Preprocessing) -> Image:
     """Decode, stretch, centre crop -> uint8 [crop, crop, 3]. Raises UnreadableImage."""
-    return _as_image(eval_transform(load_rgb(path), preprocessing))
+    return eval_pixels(load_rgb(path), preprocessing)
 
 
 def load_resized(path: Path, preprocessing: Preprocessing) -> dict[Resize, Image]:
     """The photo resized in each way, decoded once."""
     photo = load_rgb(path)
-    return {resize: _as_image(eval_transform(photo, preprocessing, resize)) for resize in RESIZES}
+    return {resize: eval_pixels(photo, preprocessing, resize) for resize in RESIZES}
 
 
 def load_images(paths: Iterable[Path], preprocessing: Preprocessing) -> NDArray[np.uint8]:
@@ -35,7 +33,3 @@ def load_images(paths: Iterable[Path], preprocessing: Preprocessing) -> NDArray[
         except UnreadableImage as error:
             raise PmsiError(f"{path} cannot be read ({error}): replace it or take it out") from None
     return np.stack(images)
-
-
-def _as_image(pixels: Tensor) -> Image:
-    return pixels.permute(1, 2, 0).contiguous().numpy()
