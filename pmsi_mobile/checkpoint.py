@@ -12,6 +12,7 @@ from pmsi_mobile.config import Config, parse_config
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import atomic_write
 from pmsi_mobile.methods.registry import Network, build_network
+from pmsi_mobile.tensor_files import read_tensors
 
 MAGIC = "pmsi-mobile checkpoint"
 SCHEMA_VERSION = 1
@@ -73,7 +74,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
 
 def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint. Raises PmsiError when it is missing, corrupt, not ours, or of a newer version."""
-    content = load_tensors(path)
+    content = read_tensors(path)
     if not isinstance(content, dict) or content.get("magic") != MAGIC:
         raise PmsiError(f"{path} is not a pmsi-mobile checkpoint: pass the ckpt.pt that pmsi-train wrote")
     if content["schema_version"] > SCHEMA_VERSION:
@@ -92,14 +93,3 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     except (KeyError, TypeError) as error:
         raise PmsiError(f"{path} is an incomplete checkpoint: {error} is missing or malformed") from None
-
-
-def load_tensors(path: Path) -> Any:
-    """`torch.load` of tensors and plain values only. Raises PmsiError when `path` is missing or corrupt."""
-    if not path.is_file():
-        raise PmsiError(f"checkpoint {path} does not exist")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PmsiError(f"{path} cannot be read as a checkpoint (corrupt, or not one): {reason[:160]}") from None

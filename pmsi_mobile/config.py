@@ -4,6 +4,7 @@ A resolved `Config` is saved with the run and inside its checkpoint. No heavy im
 validation answer at once.
 """
 
+from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -26,7 +27,7 @@ pixel, mean of the covered area (OpenCV's INTER_AREA)."""
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class ModelConfig(_Section):
@@ -35,7 +36,9 @@ class ModelConfig(_Section):
     backbone: str = "mobilenet_v2"
     """`mobilenet_v2`, `resnet18`, `resnet34`, or the name of a timm model."""
     weights: str = "imagenet"
-    """`imagenet`, `none`, or a state dict file (.safetensors, .pt, .pth) under the backbone's own key names."""
+    """`imagenet`, `none`, a file of weights (.safetensors, .pt, .pth), or a model of the hub (`hf-hub:OWNER/NAME`)."""
+    start_from: str | None = None
+    """A ckpt.pt of the same network, whose weights, all but the classifiers' last layers, the run starts from."""
     stages: int = Field(3, ge=1, le=5)
     """StageNum: how many of the backbone's last stages take part."""
     heads: Literal["released", "separable"] = "released"
@@ -154,9 +157,29 @@ def override(config: Config, overrides: dict[str, Any]) -> Config:
         section, _, name = key.rpartition(".")
         target = values.get(section) if section else values
         if not isinstance(target, dict) or name not in target:
-            raise PmsiError(f"configuration: there is no '{key}' (the keys are in the run's config.yaml)")
+            raise PmsiError(f"configuration: there is no '{key}' ({_suggestion(key)})")
         target[name] = value
     return parse_config(values)
+
+
+def _suggestion(key: str) -> str:
+    """The nearest key there is: of the same name in another section, or of a similar one."""
+    known = list(flatten(Config()))
+    last = {name.rpartition(".")[2]: name for name in known}
+    name = key.rpartition(".")[2]
+    near = get_close_matches(key, known, n=1, cutoff=0.8) or get_close_matches(name, last, n=1, cutoff=0.7)
+    hint = f"did you mean {last.get(near[0], near[0])}? " if near else ""
+    return f"{hint}pmsi-train --print-config lists all keys"
+
+
+def read_overrides(path: Path) -> dict[str, Any]:
+    """The values of a YAML file, all or some of a configuration's, under dotted keys. Raises PmsiError when it cannot
+    be read."""
+    return {
+        f"{section}.{name}" if name else section: value
+        for section, values in _read_yaml(path).items()
+        for name, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -172,13 +195,17 @@ def flatten(config: Config) -> dict[str, Any]:
 
 def read_config(path: Path) -> Config:
     """Read a configuration that `save_config` wrote. Raises PmsiError when it is not one."""
+    return parse_config(_read_yaml(path))
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PmsiError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-    if not isinstance(values, dict):
-        raise PmsiError(f"{path} is not a configuration")
-    return parse_config(values)
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise PmsiError(f"{path} is not a configuration: it has no 'key: value' lines")
+    return values
 
 
 def parse_config(values: dict[str, Any]) -> Config:

@@ -9,7 +9,16 @@ from pmsi_mobile.config import Config, flatten, load_config, override, read_conf
 from pmsi_mobile.errors import PmsiError
 
 # What a resumed run may change: speed and length, and what only its start needed.
-_FREE = frozenset({"data.workers", "train.save_minutes", "train.epochs", "model.weights"})
+_FREE = frozenset({"data.workers", "train.save_minutes", "train.epochs", "model.weights", "model.start_from"})
+
+
+def architecture(checkpoint: Path) -> dict[str, Any]:
+    """Overrides that make a run start from a checkpoint's weights: its network, its photos' size, and the file."""
+    from pmsi_mobile.checkpoint import load_checkpoint
+
+    values = flatten(load_checkpoint(checkpoint).config)
+    same = {key: value for key, value in values.items() if key.startswith(("method", "model.", "preprocessing."))}
+    return same | {"model.weights": "none", "model.start_from": str(checkpoint)}
 
 
 def is_begun(folder: Path) -> bool:

@@ -1,17 +1,19 @@
 """What pmsi-train shows: a progress bar on a terminal, a line per epoch, the table of heads."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from pmsi_mobile.checkpoint import load_checkpoint
+from pmsi_mobile.console.terminal import escaped
 from pmsi_mobile.evaluation import interval
 from pmsi_mobile.records import Row
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
 
 
 class ConsoleListener:
@@ -23,10 +25,12 @@ class ConsoleListener:
         self.bar = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=12),
             TextColumn("{task.completed:.0f}/{task.total:.0f}"),
-            TextColumn("{task.fields[status]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
+            # Last, and the one that a narrow terminal cuts.
+            TextColumn("{task.fields[status]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            expand=True,
             console=console,
             disable=not console.is_terminal,
             transient=True,
@@ -51,7 +55,7 @@ class ConsoleListener:
             self.task,
             completed=done,
             description=f"epoch {epoch + 1}/{self.epochs}",
-            status=f"loss {status} · {photos_per_second:.1f} img/s",
+            status=f"{photos_per_second:.1f} img/s · loss {status}",
         )
 
     def epoch(self, row: Row) -> None:
@@ -63,6 +67,12 @@ class ConsoleListener:
             + (f"  val top-1 {tops}" if tops else "")
             + f"  {row['photos_per_second']:.1f} img/s, {row['seconds']:.0f} s"
         )
+
+
+def class_names(classes: Sequence[str], shown: int = 8) -> str:
+    """The first names and how many there are: whoever sees `train, test` there has given the wrong folder."""
+    more = f", ... ({len(classes)} classes)" if len(classes) > shown else ""
+    return escaped(f"classes: {', '.join(classes[:shown])}{more}")
 
 
 def heads_table(checkpoint: Path) -> Table | None:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pmsi_mobile.commands._device import HELP as DEVICE_HELP
+from pmsi_mobile.commands._device import Device, choose_device
 from pmsi_mobile.config import Resize
 from pmsi_mobile.console.cli import entry_point
 
@@ -26,6 +28,7 @@ def evaluate(
         typer.Option(help="How photos are resized: antialias as in training, or as some clients do."),
     ] = "antialias",
     batch_size: Annotated[int, typer.Option(min=1, help="Photos at a time.")] = 32,
+    place: Annotated[Device, typer.Option("--device", help=DEVICE_HELP)] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
     """Measure top-1 and top-5 of each head, Concat and Mix on DATA."""
@@ -41,6 +44,7 @@ def evaluate(
     from pmsi_mobile.data.loading import EvalPhotos, eval_loader
     from pmsi_mobile.data.splits import photos_for_evaluation
 
+    device = torch.device(choose_device(place))
     loaded = load_checkpoint(checkpoint)
     config = loaded.config
     with progress("checking photos") as report:
@@ -57,7 +61,6 @@ def evaluate(
     for note in notes:
         log.print(f"note: {note}")
 
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = loaded.network().to(device)
     loader = eval_loader(EvalPhotos(photos, config.preprocessing, resize), batch_size, config.data.workers)
     with progress("evaluating") as report:

@@ -20,21 +20,33 @@ if TYPE_CHECKING:
 
 def train(
     data: Annotated[
-        Path,
+        Path | None,
         typer.Argument(help="Folder of class folders (with or without train/val/test), CUB, Cars or Aircraft."),
-    ],
+    ] = None,
     preset: Annotated[str | None, typer.Option(help="Recipe: paper, released or mobile [default: mobile].")] = None,
     method: Annotated[str | None, typer.Option(help="rmg-pmsi or baseline (the plain backbone classifier).")] = None,
     backbone: Annotated[
         str | None, typer.Option(help="mobilenet_v2, resnet18, resnet34 or a timm model's name.")
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="Initial weights: FILE, imagenet or none.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="The backbone's initial weights: FILE, imagenet, none or hf-hub:OWNER/NAME.")
+    ] = None,
+    start: Annotated[
+        Path | None,
+        typer.Option("--from", help="Fine-tune this ckpt.pt on other classes: all but its last layers."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs to train.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
     assignments: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Override any value, e.g. model.width=320."),
     ] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", metavar="FILE", help="YAML with values that go before the preset's.")
+    ] = None,
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print every value with what it means, and stop.")
+    ] = False,
     split: Annotated[
         Path | None,
         typer.Option(help="Which photo is in which split: the data.json of a run, instead of a split of its own."),
@@ -47,8 +59,9 @@ def train(
 
     On several GPUs or machines: torchrun --nproc-per-node N -m pmsi_mobile.commands.train DATA ...
     """
-    from pmsi_mobile.commands._run_folder import check_writable, is_begun, resolve
-    from pmsi_mobile.config import parse_assignments, save_config
+    from pmsi_mobile.commands._print_config import as_commented_yaml
+    from pmsi_mobile.commands._run_folder import architecture, check_writable, is_begun, resolve
+    from pmsi_mobile.config import load_config, parse_assignments, read_overrides, save_config
 
     named = {
         "method": method,
@@ -57,7 +70,17 @@ def train(
         "train.epochs": epochs,
         "seed": seed,
     }
-    overrides = {key: value for key, value in named.items() if value is not None} | parse_assignments(assignments or [])
+    overrides = (
+        (architecture(start) if start else {})
+        | (read_overrides(config_file) if config_file else {})
+        | {key: value for key, value in named.items() if value is not None}
+        | parse_assignments(assignments or [])
+    )
+    if print_config:
+        typer.echo(as_commented_yaml(load_config(preset or "mobile", overrides)), nl=False)
+        return
+    if data is None:
+        raise PmsiError("DATA is missing: give the folder that holds the photos (--help shows how)")
     folder = output or Path("runs") / data.resolve().name
     config, notes = resolve(preset, overrides, folder, resume)
     if not data.is_dir():
@@ -68,7 +91,7 @@ def train(
 
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
-    from pmsi_mobile.commands._train_output import ConsoleListener, console, heads_table
+    from pmsi_mobile.commands._train_output import ConsoleListener, class_names, console, heads_table
     from pmsi_mobile.methods.registry import build_network
     from pmsi_mobile.training.loop import Trainer
 
@@ -93,6 +116,7 @@ def train(
             f"{len(dataset.val)} validation, {len(dataset.test)} test photos; {accelerator.device}, "
             f"{accelerator.num_processes} process(es), epoch {trainer.progress.epoch + 1} of {config.train.epochs}"
         )
+        console.print(class_names(dataset.classes))
     with ConsoleListener(config.train.epochs) as listener:
         try:
             checkpoint = trainer.fit(listener)

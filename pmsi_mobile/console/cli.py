@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from pmsi_mobile import __version__
+from pmsi_mobile.console.reasons import reason
 from pmsi_mobile.console.terminal import say
 from pmsi_mobile.errors import Interrupted, PmsiError
 
@@ -52,10 +53,12 @@ def entry_point(command: Callable[..., None]) -> Callable[[], None]:
         except Exception as error:
             if debug:
                 traceback.print_exc()
+            for note in getattr(error, "__notes__", ()):
+                say(f"note: {note}", err=True)
             if isinstance(error, PmsiError):
-                raise _fail(str(error), error.exit_code) from None
+                raise _fail(reason(error), error.exit_code) from None
             hint = "" if debug else " (--debug shows where)"
-            raise _fail(f"{type(error).__name__}: {' '.join(str(error).split())[:300]}{hint}", 1) from None
+            raise _fail(f"{reason(error)}{hint}", 1) from None
 
     signature = inspect.signature(command)
     shared = [

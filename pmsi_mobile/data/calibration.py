@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pmsi_mobile.config import Config
-from pmsi_mobile.data.images import load_rgb
+from pmsi_mobile.data.images import load_checked
 from pmsi_mobile.data.resizes import stretch
 from pmsi_mobile.data.splits import Photo
 
@@ -28,7 +28,7 @@ def save_calibration(photos: Sequence[Photo], config: Config, folder: Path) -> N
     temporary.mkdir(parents=True)
     try:
         for number, photo in enumerate(chosen):
-            image = stretch(load_rgb(photo.path), config.preprocessing.resize, "antialias")
+            image = stretch(load_checked(photo.path), config.preprocessing.resize, "antialias")
             image.save(temporary / f"{number:03}.jpg", quality=_JPEG_QUALITY)
         os.replace(temporary, folder)
     finally:

@@ -47,6 +47,17 @@ def load_rgb(path: Path) -> Image.Image:
     return _read(path, reduced=False)
 
 
+def load_checked(path: Path) -> Image.Image:
+    """`load_rgb` of a photo that could be read when it was checked. Raises PmsiError, which names it, for one that
+    cannot be read any more."""
+    try:
+        return load_rgb(path)
+    except UnreadableImage as error:
+        raise PmsiError(
+            f"{path} could be read before and cannot now ({error}): restore it, or start a new run"
+        ) from None
+
+
 def check_image(path: Path) -> str | None:
     """Decode a file to its last byte and return why `load_rgb` would refuse it, or None."""
     try:

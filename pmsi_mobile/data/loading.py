@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pmsi_mobile.config import Preprocessing
-from pmsi_mobile.data.images import load_rgb
+from pmsi_mobile.data.images import load_checked
 from pmsi_mobile.data.resizes import Resize
 from pmsi_mobile.data.splits import Photo
 from pmsi_mobile.data.transforms import eval_transform, train_transform
@@ -37,7 +37,7 @@ class EvalPhotos(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         photo = self.photos[index]
-        return eval_transform(load_rgb(photo.path), self.preprocessing, self.resize), photo.label
+        return eval_transform(load_checked(photo.path), self.preprocessing, self.resize), photo.label
 
 
 class TrainPhotos(Dataset[tuple[Tensor, int]]):
@@ -59,7 +59,7 @@ class TrainPhotos(Dataset[tuple[Tensor, int]]):
         photo = self.photos[index]
         generator = torch.Generator().manual_seed(derive_seed(self.seed, _AUGMENT, self.epoch, index))
         transformed = train_transform(
-            load_rgb(photo.path), self.preprocessing, generator, mixed_resize=self.mixed_resize
+            load_checked(photo.path), self.preprocessing, generator, mixed_resize=self.mixed_resize
         )
         return transformed, photo.label
 

@@ -1,17 +1,34 @@
 """The methods by the names under which configurations know them."""
 
+from pathlib import Path
+
 from pmsi_mobile.config import Config
 from pmsi_mobile.methods import baseline, rmg_pmsi
 from pmsi_mobile.methods.baseline import BaselineNet
 from pmsi_mobile.methods.phase import Phase
 from pmsi_mobile.methods.rmg_pmsi import PMSINet
+from pmsi_mobile.network.weights import load_but_last
+from pmsi_mobile.tensor_files import read_tensors
 
 Network = PMSINet | BaselineNet
 
 
 def build_network(config: Config, num_classes: int, *, load_weights: bool = True) -> Network:
-    """Build the configured network; `load_weights=False` skips the initial weights (a checkpoint follows)."""
-    model = config.model if load_weights else config.model.model_copy(update={"weights": "none"})
+    """Build the configured network; `load_weights=False` skips the initial weights (a checkpoint follows).
+
+    Raises PmsiError when the backbone or its weights cannot be had.
+    """
+    start = config.model.start_from if load_weights else None
+    network = _build(config, num_classes, "none" if start or not load_weights else config.model.weights)
+    if start:
+        state, other = network.state_dict(), _build(config, num_classes + 1, "none").state_dict()
+        last = {key for key in state if state[key].shape != other[key].shape}
+        load_but_last(network, last, read_tensors(Path(start)), start)
+    return network
+
+
+def _build(config: Config, num_classes: int, weights: str) -> Network:
+    model = config.model.model_copy(update={"weights": weights})
     return BaselineNet(model, num_classes) if config.method == "baseline" else PMSINet(model, num_classes)
 
 

@@ -80,6 +80,24 @@ def load_matching(modules: Sequence[nn.Module], content: Any, source: str) -> No
     best.module.load_state_dict(best.found, strict=False)
 
 
+def load_but_last(network: nn.Module, last: set[str], content: Any, source: str) -> None:
+    """Load a checkpoint's weights into a network of the same layers, all but those named `last`.
+
+    Raises PmsiError when it is no checkpoint, or of another network.
+    """
+    state = content.get("weights") if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping):
+        raise PmsiError(f"{source} is not a pmsi-mobile checkpoint: pass the ckpt.pt that pmsi-train wrote")
+    wanted = {key: value for key, value in network.state_dict().items() if key not in last}
+    unfit = [key for key, value in wanted.items() if key not in state or state[key].shape != value.shape]
+    if unfit:
+        raise PmsiError(
+            f"{source} is of another network: {len(unfit)} of {len(wanted)} tensors differ (first: {unfit[0]}); "
+            "leave out what changes method, backbone or heads"
+        )
+    network.load_state_dict({key: state[key] for key in wanted}, strict=False)
+
+
 class _Fit:
     """How the tensors of a state dict, under a prefix, fit the names and shapes of a module."""
 

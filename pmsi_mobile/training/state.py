@@ -11,10 +11,10 @@ from torch import nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from pmsi_mobile.checkpoint import load_tensors
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import atomic_write
 from pmsi_mobile.records import Row
+from pmsi_mobile.tensor_files import read_tensors
 
 _MAGIC = "pmsi-mobile training state"
 
@@ -76,7 +76,7 @@ def restore_state(
     Where `length` has other epochs than the run had, its schedule takes over at the step where the run stands.
     Raises PmsiError when it cannot be used.
     """
-    content: Any = load_tensors(path)
+    content: Any = read_tensors(path)
     if not isinstance(content, dict) or content.get("magic") != _MAGIC:
         raise PmsiError(f"{path} is not a training state of pmsi-mobile: delete it to start the run anew")
     progress, saved = Progress(**content["progress"]), Length(**content.get("length", asdict(length)))

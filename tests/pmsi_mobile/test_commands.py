@@ -1,13 +1,18 @@
 """The commands as a user meets them."""
 
+import io
 import json
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
+from pmsi_mobile.commands import _train_output
+from pmsi_mobile.commands._train_output import ConsoleListener, class_names
 from pmsi_mobile.commands.evaluate import main as evaluate
 from pmsi_mobile.data.birds import write_birds
 from tests.conftest import make_checkpoint, small_config
@@ -74,3 +79,35 @@ def test_a_wrong_split_or_checkpoint_is_one_line_without_traceback(birds, checkp
         assert "Traceback" not in error
     assert call(evaluate, monkeypatch, tmp_path / "none.pt", birds, "--debug") == 2
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_bar_keeps_its_time_left_at_80_columns(monkeypatch):
+    screen = io.StringIO()
+    narrow = Console(file=screen, force_terminal=True, width=80, legacy_windows=False)
+    monkeypatch.setattr(_train_output, "console", narrow)
+    losses = {"S3": 1.234, "S4": 1.234, "S5": 1.234, "concat": 1.234}
+    with ConsoleListener(120) as listener:
+        listener.step(99, 1000, 5000, losses, 123.4)
+        listener.step(99, 2000, 5000, losses, 123.4)
+        listener.bar.refresh()
+        line = narrow.render_str(screen.getvalue().splitlines()[-1]).plain
+    assert "epoch 100/120" in line
+    assert "497000/600000" in line
+    assert re.search(r"\d:\d\d:\d\d|-:--:--", line), line
+    assert "123.4 img/s" in line
+
+
+def test_the_first_class_names_are_said_and_how_many_there_are():
+    assert class_names(("a", "b")) == "classes: a, b"
+    assert class_names([f"c{number}" for number in range(20)]).endswith("c6, c7, ... (20 classes)")
+    assert class_names(("[bold]x", "y\x1b[2J")) == "classes: [bold]x, y\\x1b[2J"
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused(device, birds, checkpoint, monkeypatch, capsys):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
+    assert call(evaluate, monkeypatch, checkpoint, birds, "--device", device) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: --device {device}: PyTorch {torch.__version__} sees no ")
+    assert error.endswith("use --device cpu\n")

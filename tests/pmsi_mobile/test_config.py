@@ -1,7 +1,10 @@
 import pytest
+import yaml
 
-from pmsi_mobile.config import PRESETS, load_config, parse_assignments, read_config, save_config
+from pmsi_mobile.commands.train import main as train
+from pmsi_mobile.config import PRESETS, flatten, load_config, parse_assignments, read_config, save_config
 from pmsi_mobile.errors import PmsiError
+from tests.pmsi_mobile.runs import call
 
 
 @pytest.mark.parametrize(
@@ -69,3 +72,56 @@ def test_a_wrong_value_is_named_in_one_line(assignments, message):
 def test_an_unknown_preset_lists_the_known_ones():
     with pytest.raises(PmsiError, match="paper, released, mobile"):
         load_config("papers")
+
+
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("train.epoch", "train.epochs"),
+        ("epochs", "train.epochs"),
+        ("model.lr_new", "train.lr_new"),
+        ("wdith", "model.width"),
+        ("sed", "seed"),
+        ("preprocess.crop", "preprocessing.crop"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest(key, nearest):
+    with pytest.raises(PmsiError, match=rf"there is no '{key}' \(did you mean {nearest}\?"):
+        load_config("mobile", {key: 3})
+
+
+def test_a_key_like_none_is_answered_with_how_to_list_them():
+    with pytest.raises(PmsiError, match=r"'zzz' \(pmsi-train --print-config lists all keys\)"):
+        load_config("mobile", {"zzz": 3})
+
+
+def test_a_printed_configuration_is_read_again(monkeypatch, capsys, tmp_path):
+    assert call(train, monkeypatch, "--print-config", "--preset", "paper", "--set", "model.width=64") == 0
+    printed = capsys.readouterr().out
+    assert yaml.safe_load(printed) == load_config("paper", {"model.width": 64}).model_dump(mode="json")
+    for key in flatten(load_config("paper")):
+        assert f"{key.rpartition('.')[2]}: " in printed
+    assert "# Upper bound of r; 0 trains every phase on the original image." in printed
+    assert "One of released, separable." in printed
+    (tmp_path / "mine.yaml").write_text(printed)
+    assert call(train, monkeypatch, "--print-config", "--config", tmp_path / "mine.yaml") == 0
+    assert capsys.readouterr().out == printed
+
+
+def test_a_file_of_some_values_goes_before_the_preset_and_after_options(monkeypatch, capsys, tmp_path):
+    (tmp_path / "mine.yaml").write_text("seed: 3\ntrain: {epochs: 7, batch_size: 4}\n")
+    assert call(train, monkeypatch, "--print-config", "--config", tmp_path / "mine.yaml", "--epochs", 9) == 0
+    expected = load_config("mobile", {"seed": 3, "train.epochs": 9, "train.batch_size": 4})
+    assert yaml.safe_load(capsys.readouterr().out) == expected.model_dump(mode="json")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("train: {epoch: 3}", "did you mean train.epochs"), ("[1", "cannot be read"), ("hello", "not a configuration")],
+)
+def test_a_wrong_configuration_file_is_one_line(text, message, monkeypatch, capsys, tmp_path):
+    (tmp_path / "mine.yaml").write_text(text)
+    assert call(train, monkeypatch, "--print-config", "--config", tmp_path / "mine.yaml") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1

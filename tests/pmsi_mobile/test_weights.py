@@ -6,14 +6,18 @@ import zipfile
 import pytest
 import timm
 import torch
+import yaml
 from safetensors.torch import save_file
 from torchvision.models import mobilenet_v2, resnet18
 
+from pmsi_mobile.commands.train import main as train
+from pmsi_mobile.config import parse_config
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.methods.registry import build_network
 from pmsi_mobile.network import weights as initial
 from pmsi_mobile.network.backbones import build_backbone
 from tests.conftest import make_checkpoint, small_config
+from tests.pmsi_mobile.runs import call
 
 # Of all the ways in which timm's feature extractors name layers: flattened, wrapped, with parts of the head kept.
 TIMM = [
@@ -198,3 +202,36 @@ def test_weights_that_are_not_finite_are_refused(mobilenet, tmp_path):
     torch.save(broken, tmp_path / "weights.pth")
     with pytest.raises(PmsiError, match="not finite"):
         build_backbone("mobilenet_v2", 3, str(tmp_path / "weights.pth"))
+
+
+@pytest.mark.parametrize("overrides", [{}, {"model__heads": "released"}, {"method": "baseline"}])
+@pytest.mark.parametrize("classes", [2, 7])
+def test_fine_tuning_starts_from_all_but_the_last_layers(overrides, classes, tmp_path):
+    config = small_config(**overrides)
+    path = make_checkpoint(tmp_path / "ckpt.pt", config, ("a", "b"), torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    saved = torch.load(path, weights_only=True)["weights"]
+    torch.manual_seed(9)
+    state = build_network(small_config(**overrides, model__start_from=str(path)), classes).state_dict()
+    fresh = {name for name, value in saved.items() if not torch.equal(state[name], value)}
+    last = {"classifier.1"} if config.method == "baseline" else {f"classifiers.{head}.4" for head in range(4)}
+    assert fresh == {f"{layer}.{part}" for layer in last for part in ("weight", "bias")}
+
+
+def test_fine_tuning_of_another_network_is_refused(mobilenet, tmp_path):
+    config, images = small_config(), torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    path = make_checkpoint(tmp_path / "ckpt.pt", config, ("a", "b"), images)
+    with pytest.raises(PmsiError, match="is of another network: "):
+        build_network(small_config(model__start_from=str(path), model__width=16), 3)
+    torch.save(mobilenet, tmp_path / "other.pt")
+    with pytest.raises(PmsiError, match="is not a pmsi-mobile checkpoint"):
+        build_network(small_config(model__start_from=str(tmp_path / "other.pt")), 3)
+
+
+def test_from_takes_network_and_size_of_the_checkpoint(monkeypatch, capsys, tmp_path):
+    config = small_config(model__width=48, train__epochs=9, seed=4)
+    path = make_checkpoint(tmp_path / "ckpt.pt", config, ("a", "b"), torch.zeros(1, 3, 64, 64, dtype=torch.uint8))
+    assert call(train, monkeypatch, "--print-config", "--from", path, "--epochs", 3) == 0
+    started = parse_config(yaml.safe_load(capsys.readouterr().out))
+    assert started.model == config.model.model_copy(update={"start_from": str(path)})
+    assert started.preprocessing == config.preprocessing
+    assert (started.train.epochs, started.train.batch_size, started.seed) == (3, 32, 0)
