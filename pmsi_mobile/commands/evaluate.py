@@ -40,11 +40,14 @@ def evaluate(
 
     from pmsi_mobile import evaluation, records
     from pmsi_mobile.checkpoint import load_checkpoint
+    from pmsi_mobile.commands._run_folder import check_writable
     from pmsi_mobile.console.progress import progress
     from pmsi_mobile.data.loading import EvalPhotos, eval_loader
     from pmsi_mobile.data.splits import photos_for_evaluation
 
     device = torch.device(choose_device(place))
+    folder = output or checkpoint.parent / "eval"
+    check_writable(folder)
     loaded = load_checkpoint(checkpoint)
     config = loaded.config
     with progress("checking photos") as report:
@@ -70,7 +73,6 @@ def evaluate(
     heads = evaluation.accuracies(outputs, network.head_names, config.model.mix)
     confusion = evaluation.confusion_matrix(outputs, config.model.mix)
 
-    folder = output or checkpoint.parent / "eval"
     intervals = {head: evaluation.interval(values["top1"], len(photos)) for head, values in heads.items()}
     records.write_csv(
         folder / "heads.csv",

@@ -71,6 +71,7 @@ def test_a_wrong_split_or_checkpoint_is_one_line_without_traceback(birds, checkp
         ((checkpoint, birds, "--split", "dev"), "no split is called dev"),
         ((tmp_path / "none.pt", birds), "does not exist"),
         ((checkpoint, tmp_path / "none"), "is no folder"),
+        ((checkpoint, birds, "--output", checkpoint / "eval"), "nothing can be written in"),
     ):
         assert call(evaluate, monkeypatch, *arguments) == 2
         error = capsys.readouterr().err
