@@ -13,8 +13,8 @@ from tests.pmsi_mobile.runs import Silent
 
 @pytest.mark.parametrize("method", ["rmg-pmsi", "baseline"])
 def test_two_species_that_were_not_seen_are_told_apart(method, tmp_path):
-    """Photos of species whose difference is a small part. Guessing has 50 %, more than 62 % of 200 photos once in 3,000
-    times; seeds measured gave BOUNDS."""
+    """Species whose difference is a small part. Guessing gets more than 62 % of 200 photos right once in 3,000 times;
+    three seeds of rmg-pmsi got 96.5, 85.0 and 83.0 %."""
     write_birds(tmp_path / "birds", species=2, train=40, val=0, test=100, size=64, seed=1)
     config = load_config(
         "mobile",
