@@ -9,6 +9,7 @@ from pmsi_mobile.commands._device import HELP as DEVICE_HELP
 from pmsi_mobile.commands._device import Device, choose_device
 from pmsi_mobile.config import Resize
 from pmsi_mobile.console.cli import entry_point
+from pmsi_mobile.errors import PmsiError
 
 
 def evaluate(
@@ -34,14 +35,21 @@ def evaluate(
     """Measure top-1 and top-5 of each head, Concat and Mix on DATA."""
     import json
 
-    import torch
     from rich.console import Console
     from rich.table import Table
+
+    from pmsi_mobile.console.progress import loading, progress
+
+    if not checkpoint.is_file():
+        raise PmsiError(f"checkpoint {checkpoint} does not exist")
+    if not data.is_dir():
+        raise PmsiError(f"{data} is no folder: give the folder that holds the photos")
+    loading("PyTorch")
+    import torch
 
     from pmsi_mobile import evaluation, records
     from pmsi_mobile.checkpoint import load_checkpoint
     from pmsi_mobile.commands._run_folder import check_writable
-    from pmsi_mobile.console.progress import progress
     from pmsi_mobile.data.loading import EvalPhotos, eval_loader
     from pmsi_mobile.data.splits import photos_for_evaluation
 

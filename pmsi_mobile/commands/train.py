@@ -9,6 +9,7 @@ import typer
 from pmsi_mobile.commands._device import HELP as DEVICE_HELP
 from pmsi_mobile.commands._device import Device, choose_device
 from pmsi_mobile.console.cli import entry_point
+from pmsi_mobile.console.progress import loading
 from pmsi_mobile.errors import Interrupted, PmsiError
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def train(
     if split and not split.is_file():
         raise PmsiError(f"--split {split} does not exist: give the data.json of a run")
     check_writable(folder)
+    loading("PyTorch")
 
     from accelerate import Accelerator, DistributedDataParallelKwargs
 

@@ -1,5 +1,6 @@
-"""Progress bars of the commands."""
+"""Signs of life on stderr: progress bars, and a line while something large is imported."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -22,3 +23,9 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
     ) as bar:
         task = bar.add_task(description, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def loading(what: str) -> None:
+    """Say that `what` is being imported, which takes seconds; nothing where stderr is no terminal."""
+    if sys.stderr.isatty():
+        print(f"loading {what} ...", file=sys.stderr, flush=True)

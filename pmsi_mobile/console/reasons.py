@@ -5,6 +5,7 @@ import errno
 import re
 
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.extras import EXTRAS, how_to_install
 
 # Parts of messages of PyTorch and its loader, and what they mean.
 _KNOWN = (
@@ -36,6 +37,8 @@ def reason(error: BaseException) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" for {error.filename}" if error.filename else ""
         return f"no space left on the disk{where}: free some, or choose another --output"
+    if isinstance(error, ModuleNotFoundError) and (missing := str(error.name).partition(".")[0]) in EXTRAS:
+        return f"this needs {missing}, which is not installed: {how_to_install(missing)}"
     message = _of_worker(str(error))
     for pattern, meaning in _KNOWN:
         if re.search(pattern, message, re.DOTALL):

@@ -1,6 +1,5 @@
 """The runs of a plan side by side on this machine."""
 
-import signal
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -29,10 +28,10 @@ def run_all(
     """Train `runs`, `jobs` at a time with one thread each, a run after those that it learns from.
 
     `started` and `ended` are told of each run, `ended` with the reason where it failed; a run whose teacher failed is
-    told so and not trained. Ctrl-C and SIGTERM end all processes, which save their state.
+    told so and not trained. An interrupt ends all processes, which save their state.
     Raises PmsiError while another process trains runs in `root`.
     """
-    with _alone(root), _terminated_like_interrupted(), ThreadPoolExecutor(jobs) as pool:
+    with _alone(root), ThreadPoolExecutor(jobs) as pool:
         processes: list[subprocess.Popen[bytes]] = []
         try:
             _schedule(
@@ -92,15 +91,3 @@ def _alone(root: Path) -> Iterator[None]:
                 f"another pmsi-sweep is at work in {root}: wait for it, or choose another --output"
             ) from None
         yield
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.extras import how_to_install
 from pmsi_mobile.network.weights import hub_name, load_matching, read_weights
 
 _MOBILENET_V2_CUTS = ((0, 1), (1, 4), (4, 7), (7, 14), (14, 19))
@@ -45,8 +46,7 @@ class TimmBackbone(nn.Module):
             import timm
         except ImportError:
             raise PmsiError(
-                f"backbone '{name}' is not one of {', '.join(TORCHVISION)}: "
-                "for timm models, pip install 'pmsi-mobile[timm]'"
+                f"backbone '{name}' is not one of {', '.join(TORCHVISION)}: for timm models, {how_to_install('timm')}"
             ) from None
         hub = hub_name(name)
         if hub and not hub.startswith("timm/"):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.extras import how_to_install
 from pmsi_mobile.tensor_files import read_tensors
 
 State = Mapping[str, Tensor]
@@ -45,7 +46,7 @@ def _fetch_from_hub(name: str) -> Any:
     try:
         from timm.models import load_state_dict_from_hf
     except ImportError:
-        raise PmsiError(f"weights {name} of the hub need timm: pip install 'pmsi-mobile[timm]'") from None
+        raise PmsiError(f"weights {name} of the hub need timm: {how_to_install('timm')}") from None
     try:
         return load_state_dict_from_hf(name, weights_only=True)
     except Exception as error:  # Its client raises what its transport does.

@@ -1,8 +1,8 @@
-import dataclasses
 from pathlib import Path
 
 import pytest
 
+from pmsi_export.formats import registry
 from pmsi_export.formats.open import load_file
 from pmsi_export.formats.registry import FORMATS, PRECISIONS, format_of, get_format, refusal, require
 from pmsi_export.formats.support import with_tables
@@ -25,10 +25,13 @@ def test_a_file_of_another_suffix_is_not_a_model():
         load_file(Path("photo.jpg"))
 
 
-def test_a_missing_package_says_which_extra_brings_it():
-    absent = dataclasses.replace(FORMATS["coreml"], convert_needs=("no_such_package",))
-    with pytest.raises(PmsiError, match=r"needs no_such_package.*pip install 'pmsi-mobile\[coreml\]'"):
-        require(absent, absent.convert_needs)
+def test_a_missing_package_says_which_extra_brings_it(monkeypatch):
+    monkeypatch.setattr(registry, "find_spec", lambda name: None)
+    for known in FORMATS.values():
+        for needs in (known.convert_needs, known.run_needs):
+            extra = r"\[[\w,]+\]"
+            with pytest.raises(PmsiError, match=rf"needs {', '.join(needs)}, .*pip install 'pmsi-mobile{extra}'"):
+                require(known, needs)
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -201,6 +201,6 @@ def test_a_sweep_that_is_ended_ends_its_runs_and_two_do_not_work_in_one_folder(t
     assert runs
     process.terminate()
     process.communicate(timeout=300)
-    assert process.returncode == 130
+    assert process.returncode == 143
     _, left = psutil.wait_procs(runs, timeout=300)
     assert left == []

@@ -13,6 +13,7 @@ from subprocess import SubprocessError
 from typing import TYPE_CHECKING
 
 from pmsi_mobile.errors import MeasurementError, PmsiError
+from pmsi_mobile.extras import how_to_install
 
 if TYPE_CHECKING:
     from adbutils import AdbClient, AdbConnection, AdbDevice
@@ -135,7 +136,7 @@ def choose_phone(serial: str | None) -> Phone:
     try:
         from adbutils import AdbClient, AdbError
     except ImportError:
-        raise PmsiError("--device adb needs adbutils: pip install 'pmsi-mobile[android]'") from None
+        raise PmsiError(f"--device adb needs adbutils: {how_to_install('adbutils')}") from None
 
     try:
         client = AdbClient()

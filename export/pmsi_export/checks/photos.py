@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from pmsi_export.graph.variant import Variant, load_variant
 from pmsi_export.runtime.preprocess import load_image
-from pmsi_export.runtime.reference import reference_runner
 from pmsi_mobile.data.calibration import FOLDER, PHOTOS
 from pmsi_mobile.data.images import list_images
 from pmsi_mobile.data.splits import Photo, load_data, photos_for_evaluation
@@ -48,6 +47,9 @@ def evaluation_photos(
 ) -> tuple[EvaluationPhotos | None, Sequence[str]]:
     """The test (or else val) split of `folder`, or without one the validation photos of the run that made the
     checkpoint `path`; None where those are gone. And notes for the log. `progress(done, total)` counts photos."""
+    # Here and not above: photos to calibrate on are looked for without PyTorch.
+    from pmsi_export.runtime.reference import reference_runner
+
     checkpoint = load_variant(path, variant)
     config = checkpoint.config
     photos: Sequence[Photo]

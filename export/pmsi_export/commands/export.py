@@ -205,8 +205,10 @@ def _choose(
 
 
 def _evaluation_photos(folder: Path | None, checkpoint: Path, variant: Variant) -> "EvaluationPhotos | None":
+    from pmsi_mobile.console.progress import loading, progress
+
+    loading("PyTorch")
     from pmsi_export.checks.photos import evaluation_photos
-    from pmsi_mobile.console.progress import progress
 
     with progress("training network") as report:
         photos, notes = evaluation_photos(folder, checkpoint, variant, report)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.extras import how_to_install
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,11 +27,11 @@ class Format:
     use: where the files run, in words for those who choose. runtime: what runs them, in words for tables;
     runtime_module: the module that brings it into a process. container: where its Container is. precisions: those
     it can be written in -> the oldest runtime that takes the file. refused: the others -> why not, and what to do
-    instead. layout: of the input image. convert_needs, run_needs: top-level modules that must be installed; `extra`
-    installs them. half_biases: fp16 files have float16 biases too. paired_sums: its int8 kernels add products in
-    pairs to 16 bits on some processors, which `quantise` can keep from overflowing. no_top_k: why a file cannot end
-    in its k largest probabilities, and what to do instead. stand_in: `sys.platform` -> what gives a file's numbers
-    where its runtime does not exist; its speed says nothing.
+    instead. layout: of the input image. convert_needs, run_needs: top-level modules that must be installed.
+    half_biases: fp16 files have float16 biases too. paired_sums: its int8 kernels add products in pairs to 16 bits
+    on some processors, which `quantise` can keep from overflowing. no_top_k: why a file cannot end in its k largest
+    probabilities, and what to do instead. stand_in: `sys.platform` -> what gives a file's numbers where its runtime
+    does not exist; its speed says nothing.
     """
 
     name: str
@@ -39,7 +40,6 @@ class Format:
     runtime: str
     runtime_module: str
     container: str
-    extra: str | None
     precisions: Mapping[str, str]
     refused: Mapping[str, str]
     layout: Literal["NHWC", "NCHW", "image"]
@@ -105,7 +105,6 @@ FORMATS: Mapping[str, Format] = {
             runtime="LiteRT",
             runtime_module="ai_edge_litert.interpreter",
             container="pmsi_export.contract.zip_trailer",
-            extra="tflite",
             precisions={
                 "fp32": "TensorFlow Lite 2.6",
                 "fp16": "TensorFlow Lite 2.6",
@@ -124,7 +123,6 @@ FORMATS: Mapping[str, Format] = {
             runtime="ONNX Runtime",
             runtime_module="onnxruntime",
             container="pmsi_export.formats.onnx.metadata",
-            extra="onnx",
             precisions={"fp32": _ONNX, "fp16": _ONNX, "int8": _ONNX, "int8-dynamic": _ONNX},
             refused=_WEIGHTS_ONLY,
             layout="NCHW",
@@ -139,7 +137,6 @@ FORMATS: Mapping[str, Format] = {
             runtime="PyTorch Lite interpreter",
             runtime_module="torch.jit.mobile",
             container="pmsi_export.contract.zip_trailer",
-            extra=None,
             precisions={"fp32": "PyTorch Lite 2.0", "fp16": "PyTorch Lite 2.0"},
             refused={
                 "int8": "PyTorch has retired the Lite interpreter, and its int8 with it; use --format executorch",
@@ -147,6 +144,8 @@ FORMATS: Mapping[str, Format] = {
                 **_WEIGHTS_ONLY,
             },
             layout="NCHW",
+            convert_needs=("torch",),
+            run_needs=("torch",),
         ),
         Format(
             name="coreml",
@@ -155,7 +154,6 @@ FORMATS: Mapping[str, Format] = {
             runtime="Core ML",
             runtime_module="coremltools",
             container="pmsi_export.formats.coreml.metadata",
-            extra="coreml",
             precisions={
                 "fp32": "iOS 15, macOS 12",
                 "fp16": "iOS 15, macOS 12",
@@ -182,7 +180,6 @@ FORMATS: Mapping[str, Format] = {
             runtime="ExecuTorch",
             runtime_module="executorch.runtime",
             container="pmsi_export.contract.zip_trailer",
-            extra="executorch",
             precisions={"fp32": "ExecuTorch 1.0", "int8": "ExecuTorch 1.0"},
             refused={
                 "fp16": "XNNPACK computes it in 16-bit arithmetic, which misses the gate on MobileNetV2 (0.12 against "
@@ -240,8 +237,7 @@ def require(known: Format, modules: tuple[str, ...]) -> None:
     missing = [module for module in modules if find_spec(module) is None]
     if missing:
         raise PmsiError(
-            f"format {known.name} needs {', '.join(missing)}, which is not installed: "
-            f"pip install 'pmsi-mobile[{known.extra}]'"
+            f"format {known.name} needs {', '.join(missing)}, which is not installed: {how_to_install(*missing)}"
         )
 
 

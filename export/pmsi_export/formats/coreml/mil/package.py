@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.extras import how_to_install
 
 Specification = Any
 """A `coremltools.proto.Model_pb2.Model`."""
@@ -114,6 +115,6 @@ def _coremltools_folder() -> Path:
     spec = find_spec("coremltools")
     if spec is None or spec.origin is None:
         raise PmsiError(
-            "a Core ML package is read with coremltools, which is not installed: pip install 'pmsi-mobile[coreml]'"
+            f"a Core ML package is read with coremltools, which is not installed: {how_to_install('coremltools')}"
         )
     return Path(spec.origin).parent
