@@ -1,4 +1,4 @@
-"""One go of inferences on the phone, and what every way of running them has in common."""
+"""A burst of inferences on the phone: its figures, and what each runner (benchmark_model, the app) has to offer."""
 
 from dataclasses import dataclass
 from pathlib import Path

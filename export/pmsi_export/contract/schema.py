@@ -111,7 +111,7 @@ class Parity(_Part):
 
 
 class ResizeAccuracy(_Part):
-    """Top-1 of the file on the same photos under the resizes that clients use, in 0..1."""
+    """Top-1 of the file on the same photos, resized as the contract says and in the ways of other programs, in 0..1."""
 
     photos: int
     antialias: float

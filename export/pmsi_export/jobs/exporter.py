@@ -174,7 +174,8 @@ def _check_classes(model: Path, classes: tuple[str, ...]) -> None:
 
 
 def _put_in_place(staged: Path, target: Path, contract: Contract) -> Path:
-    """Never half a file under a final name, nor one beside another's contract: for a moment there is none beside it."""
+    """Rename file and contract to their final names; the old contract goes first, so that no file ever lies beside
+    another one's."""
     final, other = target, rejected_path(target)
     if contract.parity.status == "failed":
         final, other = other, final

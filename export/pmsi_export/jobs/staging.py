@@ -1,4 +1,4 @@
-"""Files take their final names whole: they are written in a hidden folder beside them and renamed at the end."""
+"""Writes files in a hidden folder beside their place and renames them when they are complete."""
 
 import os
 import shutil

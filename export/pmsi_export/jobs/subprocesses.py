@@ -1,4 +1,4 @@
-"""An export in a process of its own: a converter that crashes, or that quarrels with another, takes nothing with it."""
+"""Runs an export in a process of its own, so that a converter that crashes ends neither the command nor other exports."""
 
 import os
 import shutil
