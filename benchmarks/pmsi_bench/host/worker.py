@@ -84,7 +84,7 @@ def serve(served: Served, side: int, answers: TextIO) -> None:
             return
         if verb == "round":
             if served.reopens:
-                # Where in memory a file is loaded changes its latency by several per cent: every round loads it elsewhere.
+                # Where in memory a file lies changes its latency by several per cent: every round loads it elsewhere.
                 del runner, native
                 runner = served.open()
                 native = runner.prepare(image)

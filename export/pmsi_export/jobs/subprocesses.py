@@ -1,4 +1,4 @@
-"""Runs an export in a process of its own, so that a converter that crashes ends neither the command nor other exports."""
+"""Runs an export in a process of its own: a converter that crashes ends neither the command nor other exports."""
 
 import os
 import shutil
