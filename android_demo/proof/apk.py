@@ -160,7 +160,8 @@ def assemble(runtimes: Sequence[str], path: Path) -> None:
     assets = SRC / "main" / "assets"
     linked = folder / "linked.apk"
     run(
-        *("aapt2", "link", "-I", framework, "--manifest", res / "AndroidManifest.xml", "-o", linked),
+        *("aapt2", "link", "--warn-manifest-validation", "-I", framework),
+        *("--manifest", res / "AndroidManifest.xml", "-o", linked),
         *("--version-code", property_of("app.versionCode"), "--version-name", property_of("version"), "--debug-mode"),
         *(("-A", assets) if assets.is_dir() else ()),
         *("-0", "tflite", "-0", "onnx", "-0", "pte", "--auto-add-overlay", res / "compiled.zip"),
@@ -248,6 +249,11 @@ def verify(path: Path, runtimes: Sequence[str]) -> dict[str, object]:
         found = re.search(pattern, badging)
         return found[1] if found else ""
 
+    manifest = run("aapt2", "dump", "xmltree", "--file", "AndroidManifest.xml", path)
+    native_libraries = {
+        name: required == "true"
+        for name, required in re.findall(r'uses-native-library.*\n.*="([^"]+)" .*\n.*:required\(.*=(\w+)', manifest)
+    }
     permissions = re.findall(r"uses-permission: name='([^']+)'", badging)
     dexes, libraries, sizes = contents(path)
     problems = [
@@ -268,6 +274,8 @@ def verify(path: Path, runtimes: Sequence[str]) -> dict[str, object]:
         "min_sdk": badge(r"\nsdkVersion:'(\d+)'"),
         "target_sdk": badge(r"targetSdkVersion:'(\d+)'"),
         "permissions": permissions,
+        "required_features": re.findall(r"uses-feature: name='([^']+)'", badging),
+        "optional_libraries": [name for name, required in native_libraries.items() if not required],
         "signatures": re.findall(r"Verified using (v\d) scheme.*: true", signed),
         "runtimes": list(runtimes),
         "dex": [f"version {dex.version:03d}, {len(dex.defined)} classes" for dex in dexes],

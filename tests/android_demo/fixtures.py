@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import shutil
+import struct
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms
 
 from pmsi_export.checks.gates import GATES, agreement
 from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
@@ -40,7 +41,9 @@ SIZES = ((256, 256), (640, 480), (480, 640), (1280, 960), (333, 77), (60, 45), (
 
 def write_fixtures(folder: Path, further: Sequence[Path] = ()) -> None:
     """Fill `folder`, which does not exist yet."""
-    for name in ("models", "assets/models", "broken", "photos", "pixels", "frames"):
+    for name in ("models", "assets/models", "broken", "protected", "unprotected", "not-finite"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    for name in ("photos", "pixels", "frames", "wide-gamut"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for model in small_models(folder):
         shutil.copy(model, folder / "models")
@@ -48,9 +51,12 @@ def write_fixtures(folder: Path, further: Sequence[Path] = ()) -> None:
         shutil.copy(model, folder / "models" / f"{model.parent.name}-{model.name}")
     write_app(folder)
     write_broken(folder / "broken")
+    write_contracts(folder)
+    write_not_finite(folder / "not-finite" / "not-finite.onnx")
     write_judgements(folder)
     shutil.copy(APP_RESULT, folder)
     write_frames(folder / "frames")
+    write_wide_gamut(folder / "wide-gamut")
     photos = list(write_photos(folder / "photos"))
     write_expectations(folder, photos)
 
@@ -99,16 +105,89 @@ def write_broken(folder: Path) -> None:
         )
         keep(f"empty{suffix}", b"", "has no contract inside")
         keep(f"words{suffix}", b"No model at all, only words.", "is damaged" if onnx else "has no contract inside")
-        changes: dict[str, dict[str, object]] = {
-            "newer pmsi-export": {"schema_version": 2},
-            "contract of another file": {"content_sha256": "0" * 64},
-            "cannot be read": {"input": {}},
-        }
-        for number, (problem, change) in enumerate(changes.items()):
+        for number, (problem, contract) in enumerate(wrong_contracts(text)):
             path = keep(f"contract-{number}{suffix}", bare, problem)
-            container(format_of(model)).embed(path, json.dumps(json.loads(text) | change))
+            container(format_of(model)).embed(path, contract)
+        other = ".pte" if suffix == ".tflite" else ".tflite"
+        keep(f"suffix{suffix}{other}", content, "has no contract inside" if onnx else "contradicts its own contract")
     keep("ckpt.ptl", (V1 / "ckpt.ptl").read_bytes(), "it takes .tflite, .onnx and .pte files")
     (folder / "problems.json").write_text(json.dumps(problems))
+
+
+def wrong_contracts(text: str) -> Iterator[tuple[str, str]]:
+    """What the app has to say, and a contract's JSON."""
+    contract = unprotected(text)
+    classes = contract["classes"]
+
+    def changed(**sections: dict[str, object]) -> str:
+        return json.dumps(contract | {name: contract[name] | change for name, change in sections.items()})
+
+    yield "newer pmsi-export", json.dumps(contract | {"schema_version": 2})
+    yield "contract of another file", json.dumps(contract | {"content_sha256": "0" * 64})
+    yield "cannot be read", json.dumps(contract | {"input": {}})
+    yield "schema_version is not a whole number", json.dumps(contract | {"schema_version": "1"})
+    # One rule for all formats: whatever is changed in a contract that has a digest of itself.
+    for change in ({"classes": [classes[1], classes[0], *classes[2:]]}, {"contract_sha256": "0" * 64}):
+        yield "has changed since", json.dumps(json.loads(protected(text)) | change)
+    resized = contract["preprocessing"] | {"resize": contract["preprocessing"]["resize"] + 1}
+    yield "has changed since", json.dumps(json.loads(protected(text)) | {"preprocessing": resized})
+    yield "its output [1, 3000000] is not", changed(output={"shape": [1, 3_000_000]})
+    yield "contradicts its own contract: a file of int8", json.dumps(contract | {"precision": "int8"})
+    yield "contradicts its own contract: resize 1000000", changed(preprocessing={"resize": 10**6, "crop": 10**6})
+    yield "contradicts its own contract: resize 64 and crop 0", changed(preprocessing={"resize": 64, "crop": 0})
+    yield "contradicts its own contract: its input", changed(input={"shape": [1, 3, 7, 7]})
+    yield "contradicts its own contract: its output", changed(output={"top_k": len(classes) + 1})
+    golden = contract["parity"]["golden"]
+    for number in (float("nan"), float("inf")):
+        yield "cannot be read", changed(parity={"golden": golden | {"max_abs_difference": number}})
+    wrong = {"golden": golden | {"max_abs_difference": "NaN"}}
+    yield "max_abs_difference is not a number", changed(parity=wrong)
+
+
+def unprotected(text: str) -> dict[str, Any]:
+    """A contract without a digest of itself, as they were written before."""
+    contract: dict[str, Any] = json.loads(text)
+    contract.pop("contract_sha256", None)
+    return contract
+
+
+def protected(text: str, separators: tuple[str, str] = (",", ":")) -> str:
+    """A contract with the digest of its own text, in which the digest is empty."""
+    empty = json.dumps(unprotected(text) | {"contract_sha256": ""}, separators=separators)
+    field = json.dumps({"contract_sha256": ""}, separators=separators)[1:-1]
+    digest = hashlib.sha256(empty.encode()).hexdigest()
+    return empty.replace(field, f'{field[:-1]}{digest}"')
+
+
+def write_contracts(folder: Path) -> None:
+    """The same files with a digest of their contract, compact and spaced, and without."""
+    for suffix in SUFFIXES:
+        model = V1 / f"ckpt{suffix}"
+        bare, text = without_contract(model)
+        texts = {
+            "protected/ckpt": protected(text),
+            "protected/spaced": protected(text, (", ", ": ")),
+            "unprotected/ckpt": json.dumps(unprotected(text)),
+        }
+        for name, contract in texts.items():
+            path = folder / f"{name}{suffix}"
+            path.write_bytes(bare)
+            container(format_of(model)).embed(path, contract)
+
+
+def write_not_finite(path: Path) -> None:
+    """A model of which one bias is not a number, as of a network that diverged, under a contract that says nothing."""
+    import onnx
+
+    bare, text = without_contract(V1 / "ckpt.onnx")
+    model = onnx.load_model_from_string(bare)
+    bias = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 1 and tensor.data_type == 1)
+    values = onnx.numpy_helper.to_array(bias).copy()
+    values[:] = np.nan
+    bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+    path.write_bytes(model.SerializeToString())
+    contract = unprotected(text) | {"content_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    container(format_of(path)).embed(path, json.dumps(contract))
 
 
 def without_contract(model: Path) -> tuple[bytes, str]:
@@ -135,7 +214,6 @@ def write_judgements(folder: Path) -> None:
     reference = generator.dirichlet(np.full(7, 0.3), 40).astype(np.float32)
     noisy = reference + generator.normal(0, 0.03, reference.shape).astype(np.float32)
     wrong = noisy.copy()
-    wrong[0, 0] = np.nan
     wrong[1] = np.roll(wrong[1], 1)
     largest = np.where(noisy >= np.sort(noisy, axis=1)[:, -3:-2], noisy, 0).astype(np.float32)
     cases = []
@@ -144,9 +222,10 @@ def write_judgements(folder: Path) -> None:
         runner = Runner(lambda image: image, lambda _, rows=rows: next(rows))
         images = np.zeros((len(reference), 1, 1, 3), np.uint8)
         measured = agreement(runner, images, reference, top_k=top_k is not None)
-        outputs_json = [[None if np.isnan(value) else float(value) for value in row] for row in outputs]
         misses = {precision: GATES[precision].misses(measured) for precision in GATES}
-        cases.append({"top_k": top_k, "outputs": outputs_json, "agreement": measured.model_dump(), "misses": misses})
+        cases.append(
+            {"top_k": top_k, "outputs": outputs.tolist(), "agreement": measured.model_dump(), "misses": misses}
+        )
     gates = {precision: vars(gate) for precision, gate in GATES.items()}
     (folder / "judgements.json").write_text(
         json.dumps({"gates": gates, "reference": reference.tolist(), "cases": cases})
@@ -235,6 +314,47 @@ def write_photos(folder: Path) -> Iterator[str]:
     yield keep("12-megapixels.jpg", mosaic(pictures, 4000, 3000), "JPEG")
     yield keep("thinned-24-megapixels.jpg", mosaic(pictures, 6144, 4096), "JPEG")
     yield keep("thinned-20-megapixels.png", mosaic([draw_picture(number) for number in range(8)], 5000, 4096), "PNG")
+
+
+def write_wide_gamut(folder: Path) -> None:
+    """Photos in Display P3, as telephones take them, and their pixels in sRGB as Little CMS computes them."""
+    patches = np.array([[204, 102, 51], [60, 180, 75], [40, 70, 200], [128, 128, 128], [230, 190, 170], [20, 40, 30]])
+    picture = Image.fromarray(patches.astype(np.uint8).reshape(2, 3, 3)).resize((48, 32), Image.Resampling.NEAREST)
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(display_p3()))
+    converted = ImageCms.profileToProfile(picture, profile, ImageCms.createProfile("sRGB"))
+    assert converted is not None
+    (folder / "p3.rgb").write_bytes(converted.tobytes())
+    (folder / "p3.png").write_bytes(encoded(picture, "PNG", icc_profile=display_p3()))
+    (folder / "p3.jpg").write_bytes(
+        encoded(picture, "JPEG", quality=100, subsampling=0, icc_profile=display_p3()),
+    )
+
+
+def display_p3() -> bytes:
+    """An ICC profile (ICC.1:2010) of Display P3: its primaries adapted to D50, and the curve of sRGB."""
+
+    def fixed(*values: float) -> bytes:
+        return b"".join(struct.pack(">i", round(value * 65536)) for value in values)
+
+    def point(*values: float) -> bytes:
+        return b"XYZ \0\0\0\0" + fixed(*values)
+
+    white = (0.9642, 1.0, 0.8249)
+    curve = b"para\0\0\0\0\0\3\0\0" + fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    tags = {
+        b"wtpt": point(*white),
+        b"rXYZ": point(0.5151, 0.2412, -0.0011),
+        b"gXYZ": point(0.2920, 0.6922, 0.0419),
+        b"bXYZ": point(0.1571, 0.0666, 0.7841),
+        **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
+    }
+    begin = 128 + 4 + 12 * len(tags)
+    table, data = struct.pack(">I", len(tags)), b""
+    for name, content in tags.items():
+        table += name + struct.pack(">II", begin + len(data), len(content))
+        data += content
+    header = struct.pack(">I4xI", begin + len(data), 0x04300000) + b"mntrRGB XYZ " + bytes(12) + b"acsp"
+    return (header + bytes(28) + fixed(*white)).ljust(128, b"\0") + table + data
 
 
 def real_photos() -> list[Image.Image]:

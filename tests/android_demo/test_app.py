@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ POM = "{http://maven.apache.org/POM/4.0.0}"
 missing = [tool for tool in ("java", "mvn", "aapt2") if not shutil.which(tool)]
 pytestmark = [
     pytest.mark.skipif(bool(missing), reason=f"{', '.join(missing)} not installed: JDK 17, Maven and aapt are needed"),
-    pytest.mark.timeout(1200),
+    pytest.mark.timeout(3600),
 ]
 
 
@@ -102,11 +103,29 @@ def test_an_apk_is_assembled_signed_and_verified(build: Build) -> None:
     assert report["package"] == "org.pmsi.mobile.demo"
     assert (report["min_sdk"], report["target_sdk"]) == ("26", "36")
     assert report["permissions"] == ["android.permission.CAMERA"]
+    # What every phone has; no camera, nor its autofocus, is needed for photos.
+    assert report["required_features"] == ["android.hardware.faketouch"]
+    assert report["optional_libraries"] == ["libOpenCL.so", "libOpenCL-pixel.so", "libOpenCL-car.so"]
     assert report["signatures"] == ["v2", "v3"]
     pages = {name.rpartition("/")[2]: library["page"] for name, library in report["libraries"].items()}
     assert pages["libonnxruntime.so"] == 16384
     # The newest TensorFlow Lite of Maven Central; LiteRT, which Gradle takes, has pages of 16 KB.
     assert pages["libtensorflowlite_jni.so"] == 4096
+
+
+def test_sentences_for_people_are_in_the_resources() -> None:
+    """What is said in Kotlin can be translated by nobody; those excepted are for programmers."""
+    literal = re.compile(r'"(?:[^"\\]|\\.)*"')
+    words = re.compile(r"[a-z]{2,} [a-z]{2,}")
+    excepted = re.compile(r"require\(|JSONException\(|IllegalArgumentException\(|^\s*(//|\*|/\*)")
+    lines = [
+        f"{path.name}: {line.strip()}"
+        for path in (APP / "app" / "src").rglob("*.kt")
+        if "test" not in path.relative_to(APP / "app" / "src").parts
+        for line in path.read_text().splitlines()
+        if any(map(words.search, literal.findall(line))) and not excepted.search(line)
+    ]
+    assert lines == []
 
 
 def test_gradle_and_maven_build_the_same_app() -> None:

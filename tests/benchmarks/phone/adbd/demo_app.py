@@ -1,11 +1,12 @@
 """What the demo app's benchmark does: each function is the app's of the same name, and says what that says.
 
-The sentences are the app's own source text; `test_app.py` looks for each of them there. Outputs are computed on the
-host by the file's runtime; latencies are made up.
+The sentences are those of the app's resources; `test_app.py` looks for each of them in its code. Outputs are computed
+on the host by the file's runtime; latencies are made up.
 """
 
 import hashlib
 import re
+import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,21 +18,13 @@ from tests.benchmarks.phone.adbd.phone import STORAGE, Phone
 PACKAGE = "org.pmsi.mobile.demo"
 FILES = f"{STORAGE}/{PACKAGE}/files"
 
-SENTENCES = {
-    "fell back": "${delegate.id} could not be used, ran on ${usual.id}: ${it.reason}",
-    "no such delegate": "$title has no such delegate",
-    "cannot open": "$title cannot open ${file.name}: ${it.reason}",
-    "not built in": (
-        "${file.name} needs $title, which is not built into this app. "
-        "Add $id to pmsi.runtimes in gradle.properties and build again."
-    ),
-    "no model": "There is no model $name in the app, nor in its models folder.",
-    "memory": "${request.model} needs more memory than this device has.",
-    "does not run": "${request.model} does not run: ${error.message ?: error.javaClass.simpleName}",
-    "no numbers": "$name gives numbers on ${classifier.delegate.id} that are no probabilities.",
-    "android": "it came with Android 8.1",
-}
-"""By what they are for; string templates of Kotlin."""
+_STRINGS = ET.parse(Path(__file__).parents[4] / "android_demo/app/src/main/res/values/strings.xml")
+_SAID = (
+    "delegate_unused", "delegate_unknown", "delegate_nnapi", "model_unopened", "model_needs_runtime", "model_nowhere",
+    "model_memory", "model_fails_why", "model_not_finite",
+)  # fmt: skip
+SENTENCES = {name: _STRINGS.findtext(f"string[@name='{name}']", "") for name in _SAID}
+"""Of the app's resources, by their names; `%1$s` is the first part."""
 
 # What the GPU delegate tells the interpreter, whose message begins so.
 GPU_REFUSES = (
@@ -66,14 +59,9 @@ class RuntimeProblem(Exception):
     """What a runtime throws."""
 
 
-def say(which: str, **values: object) -> str:
-    """A sentence with `values` in place of its variables, by the last word of each."""
-
-    def value(found: re.Match[str]) -> str:
-        expression = found[1] or found[2]
-        return str(values[re.sub(r"\W+", "_", expression.partition(" ?:")[0])])
-
-    return re.sub(r"\$(?:\{([^}]*)\}|(\w+))", value, SENTENCES[which])
+def say(name: str, *parts: object) -> str:
+    """A sentence with `parts` in it."""
+    return re.sub(r"%(\d)\$s", lambda found: str(parts[int(found[1]) - 1]), SENTENCES[name])
 
 
 def benchmark(phone: Phone, extras: dict[str, str]) -> dict[str, Any]:
@@ -82,15 +70,15 @@ def benchmark(phone: Phone, extras: dict[str, str]) -> dict[str, Any]:
     try:
         model = phone.path(f"{FILES}/models/{extras['model']}")
         if not model.is_file():
-            raise ModelProblem(say("no model", name=extras["model"]))
+            raise ModelProblem(say("model_nowhere", extras["model"]))
         digest = hashlib.sha256(model.read_bytes()).hexdigest()
         measurement = _measure(phone, model, extras)
     except ModelProblem as problem:
         error = str(problem)
     except MemoryError:
-        error = say("memory", request_model=extras["model"])
+        error = say("model_memory", extras["model"])
     except RuntimeProblem as problem:
-        error = say("does not run", request_model=extras["model"], error_message=problem)
+        error = say("model_fails_why", extras["model"], _reason(problem))
     measured = measurement or dict.fromkeys(_MEASURED)
     return {
         "schema_version": 1,
@@ -148,24 +136,22 @@ def _measure(phone: Phone, model: Path, extras: dict[str, str]) -> dict[str, Any
 def _open(phone: Phone, runtime: Runtime, model: Path, delegate: str) -> tuple[str, str | None]:
     """InferenceRuntime.open: what it runs on, and why that is not what was asked for."""
     if runtime.id not in phone.app.runtimes:
-        raise ModelProblem(say("not built in", file_name=model.name, title=runtime.title, id=runtime.id))
+        raise ModelProblem(say("model_needs_runtime", model.name, runtime.title, runtime.id))
     usual = runtime.delegates[0]
     note = None
     if delegate != usual:
         try:
             if delegate not in runtime.delegates:
-                raise RuntimeProblem(say("no such delegate", title=runtime.title))
+                raise RuntimeProblem(say("delegate_unknown", runtime.title))
             _engine_open(phone, runtime, delegate)
         except RuntimeProblem as problem:
-            note = say("fell back", delegate_id=delegate, usual_id=usual, it_reason=_reason(problem))
+            note = say("delegate_unused", delegate, usual, _reason(problem))
         else:
             return delegate, None
     try:
         _engine_open(phone, runtime, usual)
     except RuntimeProblem as problem:
-        raise ModelProblem(
-            say("cannot open", title=runtime.title, file_name=model.name, it_reason=_reason(problem))
-        ) from None
+        raise ModelProblem(say("model_unopened", runtime.title, model.name, _reason(problem))) from None
     return usual, note
 
 
@@ -178,7 +164,7 @@ def _engine_open(phone: Phone, runtime: Runtime, delegate: str) -> None:
         if phone.gpu == "refused" or phone.app.gpu_opens < 0:
             raise RuntimeProblem(GPU_REFUSES)
     if (runtime.id, delegate) == ("litert", "nnapi") and phone.sdk < 27:
-        raise RuntimeProblem(SENTENCES["android"])
+        raise RuntimeProblem(say("delegate_nnapi"))
 
 
 def _reason(problem: RuntimeProblem) -> str:
@@ -199,5 +185,5 @@ def _golden(phone: Phone, model: Path, delegate: str) -> list[list[float]] | Non
     if delegate == "gpu":
         outputs = [phone.on_gpu(output) for output in outputs]
     if not all(np.isfinite(output).all() for output in outputs):
-        raise ModelProblem(say("no numbers", name=model.name, classifier_delegate_id=delegate))
+        raise ModelProblem(say("model_not_finite", delegate.upper()))
     return [[float(value) for value in output] for output in outputs]

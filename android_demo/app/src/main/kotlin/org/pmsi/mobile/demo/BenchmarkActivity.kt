@@ -5,7 +5,6 @@ import android.content.Intent
 import android.os.Build
 import android.os.Bundle
 import android.view.View
-import android.view.WindowManager
 import android.widget.ProgressBar
 import android.widget.TextView
 import java.io.File
@@ -17,15 +16,14 @@ import org.pmsi.mobile.demo.ui.BenchmarkResultView
 /**
  * The benchmark over adb: measures what the intent's extras say, and writes the result to the app's `files/results`.
  *
- * A request that comes while another one is measured is measured after it.
+ * A request that comes while another one is measured is measured after it. The manifest lets only adb's shell, which
+ * holds the permission DUMP, and the system start it.
  */
 class BenchmarkActivity : Activity() {
     private lateinit var session: Session
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
-        // Dark screens slow the processor down.
-        window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON)
         if (Build.VERSION.SDK_INT >= Build.VERSION_CODES.O_MR1) {
             setShowWhenLocked(true)
             setTurnScreenOn(true)
@@ -68,7 +66,7 @@ class BenchmarkActivity : Activity() {
                     tell(getString(R.string.benchmark_written, file.path))
                     BenchmarkResultView(window.decorView).show(result)
                 },
-                { tell(getString(R.string.benchmark_unwritten, it.message)) }
+                { tell(getString(R.string.benchmark_unwritten, sentenceOf(it).text(resources))) }
             )
         }
     }
@@ -76,13 +74,13 @@ class BenchmarkActivity : Activity() {
     private fun run(request: BenchmarkRequest, name: String): Pair<BenchmarkResult, File> {
         val result =
             if (request.model.isEmpty()) {
-                BenchmarkResult(request, null, null, getString(R.string.benchmark_no_model))
+                BenchmarkResult(request, null, null, Sentence(R.string.benchmark_no_model))
             } else {
                 session.measured(request) { done -> runOnUiThread { progress(done, request.runs) } }
             }
         val file = File(getExternalFilesDir("results"), name)
         val version = packageManager.getPackageInfo(packageName, 0).versionName.orEmpty()
-        BenchmarkResult.write(result.toJson(version, thisDevice()), file)
+        BenchmarkResult.write(result.toJson(version, thisDevice(), resources), file)
         return result to file
     }
 

@@ -130,6 +130,8 @@ class MainActivity : Activity() {
 
     private fun render() {
         bar()
+        // The screen is the measurement's: a phone that goes to sleep slows down.
+        content.keepScreenOn = session.benchmark is BenchmarkState.Running
         reject()
         val model = session.model?.takeIf { it.runtime.isBuiltIn }
         if (model == null) {
@@ -194,7 +196,7 @@ class MainActivity : Activity() {
                 message.show(
                     R.drawable.ic_problem,
                     getText(R.string.models_failed),
-                    models.message,
+                    models.problem.text(resources),
                     getText(R.string.again)
                 ) {
                     session.load()
@@ -217,7 +219,7 @@ class MainActivity : Activity() {
                 message.show(
                     R.drawable.ic_problem,
                     getText(R.string.model_broken),
-                    selected.problem,
+                    selected.problem.text(resources),
                     getText(R.string.model_other),
                     ::chooseModel
                 )
@@ -238,7 +240,7 @@ class MainActivity : Activity() {
             AlertDialog
                 .Builder(this)
                 .setTitle(R.string.model_rejected)
-                .setMessage(problem)
+                .setMessage(problem.text(resources))
                 .setPositiveButton(R.string.close, null)
                 .setOnDismissListener { if (!isChangingConfigurations) session.rejected = null }
                 .create()

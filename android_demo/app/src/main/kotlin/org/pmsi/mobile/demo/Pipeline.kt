@@ -14,7 +14,7 @@ class Pipeline(private val classifier: Classifier) : Closeable {
     val contract: Contract get() = classifier.contract
 
     /** Why it does not run as asked; null when it does. */
-    val note: String? get() = classifier.note
+    val note: Sentence? get() = classifier.note
 
     /** Of the last picture. */
     val top = Ranking(TOP)

@@ -11,9 +11,9 @@ import android.os.Looper
 import android.os.PowerManager
 import android.os.SystemClock
 import android.provider.OpenableColumns
-import java.io.FileNotFoundException
 import java.io.InputStream
 import org.pmsi.mobile.demo.contract.ModelEntry
+import org.pmsi.mobile.demo.contract.ModelProblem
 import org.pmsi.mobile.demo.contract.ModelStore
 import org.pmsi.mobile.demo.image.Photo
 import org.pmsi.mobile.demo.image.pixelsOf
@@ -30,7 +30,7 @@ import org.pmsi.mobile.demo.runtime.Delegate
 sealed interface Models {
     data object Loading : Models
 
-    class Failed(val message: String) : Models
+    class Failed(val problem: Sentence) : Models
 
     /** [selected] is null when there is none. */
     class Loaded(val entries: List<ModelEntry>, val selected: ModelEntry?) : Models
@@ -45,7 +45,8 @@ sealed interface PhotoState {
 
     data object Working : PhotoState
 
-    class Failed(val message: String) : PhotoState
+    /** [ofModel]: the photo is not to blame. */
+    class Failed(val problem: Sentence, val ofModel: Boolean) : PhotoState
 
     class Classified(val preview: Bitmap, val guesses: List<Guess>, val resizeNs: Long, val networkNs: Long) :
         PhotoState
@@ -66,10 +67,10 @@ sealed interface CheckState {
 
     data object Running : CheckState
 
-    /** The model came without golden samples. */
-    data object NoGolden : CheckState
+    /** The model came without golden samples that can be read; [problems]: what is wrong with those that cannot. */
+    class NoGolden(val problems: List<Sentence>) : CheckState
 
-    class Failed(val message: String) : CheckState
+    class Failed(val problem: Sentence) : CheckState
 
     class Done(val result: SelfCheckResult, val images: List<Bitmap>) : CheckState
 }
@@ -108,7 +109,7 @@ class Session(private val context: Context) {
     var photoUri: Uri? = null
 
     /** Why a file that was handed over is no model for the app. */
-    var rejected: String? = null
+    var rejected: Sentence? = null
 
     // The rest is the worker's.
     private val store by lazy { ModelStore.of(context) }
@@ -131,7 +132,7 @@ class Session(private val context: Context) {
                     preferred ?: before?.file?.name
                 )
             },
-            { Models.Failed(sentence(it)) }
+            { Models.Failed(sentenceOf(it)) }
         )
         if (before == null || model !== before) forget()
         then()
@@ -152,7 +153,7 @@ class Session(private val context: Context) {
                 check = CheckState.None
                 load(if (name.endsWith(".zip")) model?.file?.name else name)
             },
-            { rejected = sentence(it) }
+            { rejected = sentenceOf(it) }
         )
     }
 
@@ -163,7 +164,9 @@ class Session(private val context: Context) {
         photo = PhotoState.Working
         onChange()
         background({ classified(model, uri) }) { outcome ->
-            if (uri == photoUri && model === this.model) photo = outcome.getOrElse { PhotoState.Failed(sentence(it)) }
+            if (uri == photoUri && model === this.model) {
+                photo = outcome.getOrElse { PhotoState.Failed(sentenceOf(it), it is ModelProblem) }
+            }
         }
     }
 
@@ -185,7 +188,7 @@ class Session(private val context: Context) {
                 if (model !== this.model) {
                     BenchmarkState.None
                 } else {
-                    BenchmarkState.Done(outcome.getOrElse { BenchmarkResult(request, null, null, sentence(it)) })
+                    BenchmarkState.Done(outcome.getOrElse { BenchmarkResult(request, null, null, sentenceOf(it)) })
                 }
         }
     }
@@ -211,7 +214,7 @@ class Session(private val context: Context) {
         check = CheckState.Running
         onChange()
         background({ checked(model) }) { outcome ->
-            if (model === this.model) check = outcome.getOrElse { CheckState.Failed(sentence(it)) }
+            if (model === this.model) check = outcome.getOrElse { CheckState.Failed(sentenceOf(it)) }
         }
     }
 
@@ -286,7 +289,7 @@ class Session(private val context: Context) {
         model.runtime.open(model.file, model.contract, model.runtime.delegates.first(), threadsByDefault())
 
     private fun checked(model: ModelEntry.Ready): CheckState {
-        val golden = store.goldenOf(model.contract) ?: return CheckState.NoGolden
+        val golden = store.goldenOf(model.contract) ?: return CheckState.NoGolden(store.goldenProblems())
         release()
         return classifier(model).use { CheckState.Done(SelfCheck.run(it, golden, ::pixelsOf), thumbnails(golden)) }
     }
@@ -310,7 +313,7 @@ class Session(private val context: Context) {
     }
 
     private fun open(uri: Uri): InputStream =
-        context.contentResolver.openInputStream(uri) ?: throw FileNotFoundException("its app does not give it")
+        context.contentResolver.openInputStream(uri) ?: throw Problem(Sentence(R.string.file_not_given))
 
     private fun nameOf(uri: Uri): String {
         val columns = arrayOf(OpenableColumns.DISPLAY_NAME)

@@ -1,7 +1,11 @@
 package org.pmsi.mobile.demo
 
+import android.Manifest
+import android.content.ComponentName
 import android.content.Intent
 import android.os.Looper
+import android.view.View
+import android.view.WindowManager
 import java.io.File
 import java.util.concurrent.TimeUnit
 import org.json.JSONObject
@@ -98,6 +102,26 @@ class BenchmarkActivityTest {
         assertTrue("missing.onnx" in result("missing.json").getString("error"))
         start(request(null, "nothing.json"))
         assertTrue("--es model" in result("nothing.json").getString("error"))
+    }
+
+    @Test
+    fun `adb's shell may start it, other apps may not`() {
+        val app = RuntimeEnvironment.getApplication()
+        val activity = app.packageManager.getActivityInfo(ComponentName(app, BenchmarkActivity::class.java), 0)
+        assertTrue(activity.exported)
+        assertEquals(Manifest.permission.DUMP, activity.permission)
+    }
+
+    @Test
+    fun `the screen stays on while something is measured`() {
+        Phone.assumeModels()
+        val activity = start(request("ckpt.onnx", "awake.json")).get()
+        val progress = activity.findViewById<View>(R.id.progress)
+        assertTrue(progress.keepScreenOn)
+        assertEquals(View.VISIBLE, progress.visibility)
+        textOnceWritten(activity)
+        assertEquals(View.INVISIBLE, progress.visibility)
+        assertEquals(0, activity.window.attributes.flags and WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON)
     }
 
     @Test

@@ -6,6 +6,7 @@ import org.json.JSONArray
 import org.json.JSONObject
 import org.junit.Assume.assumeTrue
 import org.pmsi.mobile.demo.runtime.top
+import org.robolectric.RuntimeEnvironment
 
 /** The folder that `tests/android_demo/fixtures.py` fills. Tests that need it are skipped where it is not given. */
 object Fixtures {
@@ -31,6 +32,9 @@ object Fixtures {
     /** The network's input for a photo, as Python makes it. */
     fun pixels(photo: String, resize: Int, crop: Int): ByteArray = file("pixels/$photo-$resize-$crop.rgb").readBytes()
 }
+
+/** As it is said without translations, which the test runner of Robolectric alone can tell. */
+val Sentence.english: String get() = text(RuntimeEnvironment.getApplication().resources)
 
 fun JSONArray.floats() = FloatArray(length()) { if (isNull(it)) Float.NaN else getDouble(it).toFloat() }
 

@@ -1,7 +1,10 @@
 package org.pmsi.mobile.demo.runtime
 
 import java.io.File
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 import org.pmsi.mobile.demo.contract.Contract
+import org.pmsi.mobile.demo.contract.ModelProblem
 import org.pytorch.executorch.EValue
 import org.pytorch.executorch.Module
 import org.pytorch.executorch.Tensor
@@ -22,7 +25,11 @@ private class ExecuTorchGraph(private val module: Module, input: InputTensor) : 
 
     override fun run(probabilities: FloatArray, indices: IntArray) {
         val outputs = module.forward(image)
-        outputs[0].toTensor().dataAsFloatArray.copyInto(probabilities)
+        val given = outputs[0].toTensor().dataAsFloatArray
+        if (given.size != probabilities.size) {
+            throw ModelProblem(Sentence(R.string.model_other_size, given.size, probabilities.size))
+        }
+        given.copyInto(probabilities)
         if (indices.isNotEmpty()) {
             outputs[1].toTensor().dataAsLongArray.forEachIndexed { rank, index ->
                 indices[rank] =

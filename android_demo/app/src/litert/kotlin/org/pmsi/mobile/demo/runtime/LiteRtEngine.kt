@@ -2,6 +2,9 @@ package org.pmsi.mobile.demo.runtime
 
 import android.os.Build
 import java.io.File
+import org.pmsi.mobile.demo.Problem
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 import org.pmsi.mobile.demo.contract.Contract
 import org.tensorflow.lite.Interpreter
 import org.tensorflow.lite.TensorFlowLite
@@ -32,7 +35,7 @@ object LiteRtEngine : Engine {
             }
         Delegate.NNAPI -> {
             val present = Build.VERSION.SDK_INT >= Build.VERSION_CODES.O_MR1
-            if (!present) throw UnsupportedOperationException("it came with Android 8.1")
+            if (!present) throw Problem(Sentence(R.string.delegate_nnapi))
             NnApiDelegate()
         }
         else -> null

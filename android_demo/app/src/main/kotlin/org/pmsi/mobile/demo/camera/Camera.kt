@@ -9,6 +9,7 @@ import android.hardware.camera2.CameraCaptureSession
 import android.hardware.camera2.CameraCharacteristics
 import android.hardware.camera2.CameraDevice
 import android.hardware.camera2.CameraManager
+import android.hardware.camera2.params.StreamConfigurationMap
 import android.media.Image
 import android.media.ImageReader
 import android.os.Handler
@@ -19,9 +20,24 @@ import kotlin.math.abs
 
 /**
  * One camera of the device. [sensorDegrees]: by how much its pictures have to be turned clockwise to stand upright in
- * the device's natural position.
+ * the device's natural position. [size]: of the frames that are classified. [previews]: the sizes that it can show on
+ * the screen beside them, all of the same proportions.
  */
-class Lens(val id: String, val front: Boolean, val sensorDegrees: Int, val size: Size) {
+class Lens(
+    val id: String,
+    val front: Boolean,
+    val sensorDegrees: Int,
+    val size: Size,
+    private val previews: List<Size> = listOf(size)
+) {
+    /** The smallest size of the preview that is sharp in a view of so many pixels; else the largest. */
+    fun previewIn(viewWidth: Int, viewHeight: Int): Size {
+        val longer = maxOf(viewWidth, viewHeight)
+        val shorter = minOf(viewWidth, viewHeight)
+        val rising = previews.sortedBy { it.width }
+        return rising.firstOrNull { it.width >= longer || it.height >= shorter } ?: rising.last()
+    }
+
     /** By how much a picture has to be turned clockwise to stand upright on a screen turned by [displayDegrees]. */
     fun rotation(displayDegrees: Int): Int {
         val turned = if (front) displayDegrees else -displayDegrees
@@ -42,15 +58,25 @@ class Lens(val id: String, val front: Boolean, val sensorDegrees: Int, val size:
 
         private fun describe(manager: CameraManager, id: String, side: Int): Lens? {
             val camera = manager.getCameraCharacteristics(id)
-            val sizes = camera.get(
-                CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP
-            )?.getOutputSizes(ImageFormat.YUV_420_888)
+            val streams = camera.get(CameraCharacteristics.SCALER_STREAM_CONFIGURATION_MAP)
+            return if (streams == null) null else describe(id, camera, streams, side)
+        }
+
+        private fun describe(
+            id: String,
+            camera: CameraCharacteristics,
+            streams: StreamConfigurationMap,
+            side: Int
+        ): Lens? {
+            val sizes = streams.getOutputSizes(ImageFormat.YUV_420_888)
             if (sizes.isNullOrEmpty()) return null
+            val size = chooseSize(sizes.asList(), side)
             return Lens(
                 id = id,
                 front = camera.get(CameraCharacteristics.LENS_FACING) == CameraCharacteristics.LENS_FACING_FRONT,
                 sensorDegrees = camera.get(CameraCharacteristics.SENSOR_ORIENTATION) ?: 0,
-                size = chooseSize(sizes.asList(), side)
+                size = size,
+                previews = previews(streams.getOutputSizes(SurfaceTexture::class.java).orEmpty().asList(), size)
             )
         }
 
@@ -64,6 +90,17 @@ class Lens(val id: String, val front: Boolean, val sensorDegrees: Int, val size:
             return alike.firstOrNull { it.height >= side && it.width >= MIN_WIDTH } ?: alike.last()
         }
 
+        /**
+         * Of [sizes] those of the proportions of [size] that every camera gives together with frames (CameraDevice,
+         * guaranteed stream combinations: PREVIEW is up to 1080p); else [size].
+         */
+        fun previews(sizes: List<Size>, size: Size): List<Size> = sizes
+            .filter { it.width <= MAX_PREVIEW_WIDTH && it.height <= MAX_PREVIEW_HEIGHT }
+            .filter { it.width * size.height == it.height * size.width }
+            .ifEmpty { listOf(size) }
+
+        private const val MAX_PREVIEW_WIDTH = 1920
+        private const val MAX_PREVIEW_HEIGHT = 1080
         private const val MIN_WIDTH = 640
         private const val USUAL_RATIO = 4.0 / 3
 
@@ -71,18 +108,21 @@ class Lens(val id: String, val front: Boolean, val sensorDegrees: Int, val size:
     }
 }
 
+internal fun SurfaceTexture.setDefaultBufferSize(size: Size) = setDefaultBufferSize(size.width, size.height)
+
 /** Why there is no picture. */
 enum class CameraProblem { IN_USE, DISABLED, BROKEN }
 
 /**
  * Shows the camera's picture on a texture, and hands frames over: the newest each time, those in between are dropped.
  *
- * [frames]: the thread that [onFrame] is called on, which closes the image. [onProblem] is called on a thread of the
- * camera's own.
+ * [shown]: the size on the texture. [frames]: the thread that [onFrame] is called on, which closes the image.
+ * [onProblem] is called on a thread of the camera's own.
  */
 class Camera(
     context: Context,
     private val lens: Lens,
+    internal val shown: Size,
     private val frames: Handler,
     onFrame: (Image) -> Unit,
     private val onProblem: (CameraProblem) -> Unit
@@ -151,7 +191,7 @@ class Camera(
                 override fun onConfigureFailed(session: CameraCaptureSession) = fail(camera, CameraProblem.BROKEN)
             }
         // Not earlier: the view gives its texture its own size with every layout.
-        texture.setDefaultBufferSize(lens.size.width, lens.size.height)
+        texture.setDefaultBufferSize(shown)
         camera.createCaptureSession(surfaces, started, handler)
     }
 

@@ -2,6 +2,8 @@ package org.pmsi.mobile.demo.contract
 
 import org.json.JSONException
 import org.json.JSONObject
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 
 /** The newest contract that this app reads. */
 const val SCHEMA_VERSION = 1
@@ -45,7 +47,8 @@ data class Parity(
  *
  * A photo is stretched to [resize] x [resize] pixels, and the [crop] x [crop] pixels in its middle are the input.
  * [classes] are in the order of the output. [topK]: the file gives only so many of the largest probabilities.
- * [valTop1]: the network's accuracy on its validation photos, in 0..1. [created]: ISO 8601, UTC.
+ * [valTop1]: the network's accuracy on its validation photos, in 0..1. [created]: ISO 8601, UTC. [isProtected]: a
+ * digest says that it has not changed since it was written.
  */
 data class Contract(
     val format: String,
@@ -65,98 +68,96 @@ data class Contract(
     val resizes: Map<String, Double>,
     val valTop1: Double?,
     val tools: Map<String, String>,
-    val created: String
+    val created: String,
+    val isProtected: Boolean
 ) {
     companion object {
-        /** Reads the JSON of the file called [name]. Throws [ModelProblem]. */
-        fun parse(json: String, name: String): Contract = try {
+        /**
+         * Reads the JSON of the file called [name]; [sealed]: the file protects it. Throws [ModelProblem], also for one
+         * that has changed since it was written, or contradicts itself or its file.
+         */
+        fun parse(json: String, name: String, sealed: Boolean): Contract = try {
             val root = JSONObject(json)
-            val version = root.getInt("schema_version")
+            val version = root.integer("schema_version")
             if (version > SCHEMA_VERSION) {
-                throw ModelProblem(
-                    "$name was written by a newer pmsi-export (contract version $version, this app reads up to " +
-                        "$SCHEMA_VERSION). Update the app."
-                )
+                throw ModelProblem(Sentence(R.string.contract_newer, name, version, SCHEMA_VERSION))
             }
-            contract(root)
+            val integrity = integrity(json, root)
+            if (integrity == Integrity.CHANGED) throw ModelProblem(Sentence(R.string.model_changed, name))
+            val contract = contract(root, sealed || integrity == Integrity.INTACT)
+            val shapes = listOf("input", "output").map { root.getJSONObject(it).integers("shape") }
+            contradiction(contract, name, shapes[0], shapes[1])?.let {
+                throw ModelProblem(Sentence(R.string.contract_contradicts, name, it))
+            }
+            contract
         } catch (error: JSONException) {
-            throw unreadable(name, error)
+            throw unreadable(name, error.message.orEmpty(), error)
         } catch (error: IllegalArgumentException) {
-            throw unreadable(name, error)
+            throw unreadable(name, error.message.orEmpty(), error)
+        } catch (error: StackOverflowError) {
+            throw unreadable(name, Sentence(R.string.contract_nested), error)
         }
     }
 }
 
-private fun unreadable(name: String, error: Exception) =
-    ModelProblem("$name has a contract that cannot be read (${error.message}). Export it again.", error)
+private fun unreadable(name: String, reason: Any, error: Throwable) =
+    ModelProblem(Sentence(R.string.contract_unreadable, name, reason), error)
 
-private fun contract(root: JSONObject): Contract {
+private fun contract(root: JSONObject, isProtected: Boolean): Contract {
     val input = root.getJSONObject("input")
     val preprocessing = root.getJSONObject("preprocessing")
     val network = network(root.getJSONObject("model"))
-    val contract =
-        Contract(
-            format = root.getString("format"),
-            precision = root.getString("precision"),
-            minimumRuntime = root.getString("minimum_runtime"),
-            network = network,
-            layout = Layout.valueOf(input.getString("layout")),
-            dtype = Dtype.valueOf(input.getString("dtype").uppercase()),
-            resize = preprocessing.getInt("resize"),
-            crop = preprocessing.getInt("crop"),
-            classes = root.getJSONArray("classes").run { List(length(), ::getString) },
-            topK = root.getJSONObject("output").intOrNull("top_k"),
-            mix = root.stringOrNull("mix"),
-            checkpointSha256 = root.getString("checkpoint_sha256"),
-            contentSha256 = root.getString("content_sha256"),
-            parity = parity(root.getJSONObject("parity")),
-            resizes =
-            root.objectOrNull("resizes")?.run { (keys().asSequence() - "photos").associateWith(::getDouble) }
-                ?: emptyMap(),
-            valTop1 = valTop1(root.getJSONObject("metrics"), network.head ?: "mix"),
-            tools = root.getJSONObject("tools").run { keys().asSequence().associateWith(::getString) },
-            created = root.getString("created")
-        )
-    require(contract.classes.isNotEmpty()) { "no classes" }
-    require(contract.crop in 1..contract.resize) { "crop ${contract.crop} of resize ${contract.resize}" }
-    return contract
+    return Contract(
+        format = root.text("format"),
+        precision = root.text("precision"),
+        minimumRuntime = root.text("minimum_runtime"),
+        network = network,
+        layout = Layout.valueOf(input.text("layout")),
+        dtype = Dtype.valueOf(input.text("dtype").uppercase()),
+        resize = preprocessing.integer("resize"),
+        crop = preprocessing.integer("crop"),
+        classes = root.texts("classes"),
+        topK = root.getJSONObject("output").integerOrNull("top_k"),
+        mix = root.textOrNull("mix"),
+        checkpointSha256 = root.text("checkpoint_sha256"),
+        contentSha256 = root.text("content_sha256"),
+        parity = parity(root.getJSONObject("parity")),
+        resizes = root.objectOrNull("resizes")?.run { (keys().asSequence() - "photos").associateWith(::number) }
+            ?: emptyMap(),
+        valTop1 = valTop1(root.getJSONObject("metrics"), network.head ?: "mix"),
+        tools = root.getJSONObject("tools").run { keys().asSequence().associateWith(::text) },
+        created = root.text("created"),
+        isProtected = isProtected
+    )
 }
 
 private fun network(model: JSONObject) = Network(
-    method = model.getString("method"),
-    backbone = model.getString("backbone"),
-    stages = model.intOrNull("stages"),
-    heads = model.stringOrNull("heads"),
-    width = model.intOrNull("width"),
-    head = model.stringOrNull("head")
+    method = model.text("method"),
+    backbone = model.text("backbone"),
+    stages = model.integerOrNull("stages"),
+    heads = model.textOrNull("heads"),
+    width = model.integerOrNull("width"),
+    head = model.textOrNull("head")
 )
 
 private fun parity(parity: JSONObject) = Parity(
-    status = parity.getString("status"),
-    gate = parity.getString("gate"),
-    reason = parity.stringOrNull("reason"),
+    status = parity.text("status"),
+    gate = parity.text("gate"),
+    reason = parity.textOrNull("reason"),
     golden = parity.objectOrNull("golden")?.let(::agreement),
     photos = parity.objectOrNull("photos")?.let(::agreement)
 )
 
 private fun agreement(agreement: JSONObject) = Agreement(
-    images = agreement.getInt("images"),
-    maxAbsDifference = agreement.getDouble("max_abs_difference"),
-    top1Agreement = agreement.getDouble("top1_agreement"),
-    sqnrDb = agreement.doubleOrNull("sqnr_db"),
-    top1 = agreement.doubleOrNull("top1")
+    images = agreement.integer("images"),
+    maxAbsDifference = agreement.number("max_abs_difference"),
+    top1Agreement = agreement.number("top1_agreement"),
+    sqnrDb = agreement.numberOrNull("sqnr_db"),
+    top1 = agreement.numberOrNull("top1")
 )
 
 private fun valTop1(metrics: JSONObject, head: String): Double? = metrics
     .optJSONObject("val")
     ?.optJSONObject("heads")
     ?.optJSONObject(head)
-    ?.doubleOrNull("top1")
-
-private fun JSONObject.stringOrNull(key: String): String? = if (isNull(key)) null else getString(key)
-
-private fun JSONObject.intOrNull(key: String): Int? = if (isNull(key)) null else getInt(key)
-
-private fun JSONObject.doubleOrNull(key: String): Double? = if (isNull(key)) null else getDouble(key)
-
-private fun JSONObject.objectOrNull(key: String): JSONObject? = if (isNull(key)) null else getJSONObject(key)
+    ?.numberOrNull("top1")

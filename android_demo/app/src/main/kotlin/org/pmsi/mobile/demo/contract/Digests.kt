@@ -18,5 +18,10 @@ fun sha256(file: File, length: Long = file.length()): String {
             left -= read
         }
     }
-    return digest.digest().joinToString("") { "%02x".format(it) }
+    return digest.digest().hexadecimal()
 }
+
+/** SHA-256 of [bytes], in hexadecimal. */
+fun sha256(bytes: ByteArray): String = MessageDigest.getInstance("SHA-256").digest(bytes).hexadecimal()
+
+private fun ByteArray.hexadecimal() = joinToString("") { "%02x".format(it) }

@@ -1,4 +1,7 @@
 package org.pmsi.mobile.demo.contract
 
-/** Why a model cannot be used; [message] is a sentence for people. */
-class ModelProblem(override val message: String, cause: Throwable? = null) : Exception(message, cause)
+import org.pmsi.mobile.demo.Problem
+import org.pmsi.mobile.demo.Sentence
+
+/** Why a model, or its golden samples, cannot be used. */
+class ModelProblem(sentence: Sentence, cause: Throwable? = null) : Problem(sentence, cause)

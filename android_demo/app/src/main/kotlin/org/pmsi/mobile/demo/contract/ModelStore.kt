@@ -4,6 +4,8 @@ import android.content.Context
 import java.io.File
 import java.io.IOException
 import java.io.InputStream
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 import org.pmsi.mobile.demo.measure.Golden
 import org.pmsi.mobile.demo.runtime.InferenceRuntime
 
@@ -14,8 +16,8 @@ sealed interface ModelEntry {
     /** One that [runtime] runs, should it be in the build. */
     class Ready(override val file: File, val contract: Contract, val runtime: InferenceRuntime) : ModelEntry
 
-    /** One that cannot be used: [problem] is a sentence for people. */
-    class Broken(override val file: File, val problem: String) : ModelEntry
+    /** One that cannot be used. */
+    class Broken(override val file: File, val problem: Sentence) : ModelEntry
 }
 
 /**
@@ -37,7 +39,7 @@ class ModelStore(private val folders: List<File>, private val imported: File) {
     fun find(name: String): ModelEntry.Ready {
         val file =
             folders.flatMap(::files).firstOrNull { it.name == name }
-                ?: throw ModelProblem("There is no model $name in the app, nor in its models folder.")
+                ?: throw ModelProblem(Sentence(R.string.model_nowhere, name))
         return ready(file)
     }
 
@@ -52,14 +54,17 @@ class ModelStore(private val folders: List<File>, private val imported: File) {
             part.parentFile?.mkdirs()
             open().use { source -> part.outputStream().use(source::copyTo) }
             if (isGolden(target)) Golden.read(part) else ContractReader.read(part)
-            if (!part.renameTo(target)) throw IOException("no room under this name")
+            if (!part.renameTo(target)) throw uncopied(name, Sentence(R.string.no_room))
             return target
         } catch (error: IOException) {
-            throw ModelProblem("$name could not be copied: ${error.message}.", error)
+            throw uncopied(name, error.message.orEmpty(), error)
         } finally {
             part.parentFile?.deleteRecursively()
         }
     }
+
+    private fun uncopied(name: String, reason: Any, error: IOException? = null) =
+        ModelProblem(Sentence(R.string.model_uncopied, name, reason), error)
 
     /** The golden samples of the model with this contract, where the store has them. */
     fun goldenOf(contract: Contract): Golden? =
@@ -71,6 +76,16 @@ class ModelStore(private val folders: List<File>, private val imported: File) {
             }
         }
 
+    /** What is wrong with golden samples that cannot be read. */
+    fun goldenProblems(): List<Sentence> = folders.flatMap(::files).filter(::isGolden).mapNotNull { file ->
+        try {
+            Golden.read(file)
+            null
+        } catch (problem: ModelProblem) {
+            problem.sentence
+        }
+    }
+
     /** A phone calls a second download "ckpt.golden (1).zip". */
     private fun ownName(file: File) =
         if (file.extension == "zip") file.nameWithoutExtension.removeSuffix(".golden") + GOLDEN_SUFFIX else file.name
@@ -78,7 +93,7 @@ class ModelStore(private val folders: List<File>, private val imported: File) {
     private fun entry(file: File): ModelEntry = try {
         ready(file)
     } catch (problem: ModelProblem) {
-        ModelEntry.Broken(file, problem.message)
+        ModelEntry.Broken(file, problem.sentence)
     }
 
     private fun ready(file: File) = ModelEntry.Ready(file, ContractReader.read(file), InferenceRuntime.of(file))
@@ -125,11 +140,14 @@ class ModelStore(private val folders: List<File>, private val imported: File) {
                         File(part, name).outputStream().use(asset::copyTo)
                     }
                 }
-                if (!part.renameTo(target)) throw IOException("no room")
+                if (!part.renameTo(target)) throw packed(Sentence(R.string.no_room))
                 return target
             } catch (error: IOException) {
-                throw ModelProblem("The models of the app could not be unpacked: ${error.message}.", error)
+                throw packed(error.message.orEmpty(), error)
             }
         }
+
+        private fun packed(reason: Any, error: IOException? = null) =
+            ModelProblem(Sentence(R.string.models_packed, reason), error)
     }
 }

@@ -2,6 +2,7 @@ package org.pmsi.mobile.demo.contract
 
 import java.io.File
 import java.io.RandomAccessFile
+import org.pmsi.mobile.demo.R
 
 /**
  * The contract among an ONNX file's `metadata_props`, found by walking over the fields of the file's outermost message:
@@ -19,7 +20,6 @@ internal object OnnxMetadata {
     private const val VARINT = 0
     private const val BYTES = 2
     private const val MAX_VARINT_BITS = 63
-    private const val MAX_ENTRY = 1 shl 24
 
     private class Entry(val start: Long, val value: String)
 
@@ -28,21 +28,24 @@ internal object OnnxMetadata {
         val entries = entries(bytes)
         val contract = entries[CONTRACT] ?: return null
         val digest = entries[DIGEST]
-        if (digest?.value !=
-            sha256(file, digest?.start ?: 0)
-        ) {
-            throw DamagedFile("its bytes are not those that were written")
-        }
-        return Embedded(contract.value, contract.start)
+        if (digest?.value != sha256(file, digest?.start ?: 0)) throw DamagedFile(R.string.damaged_bytes)
+        return Embedded(contract.value, contract.start, sealed = true, labels = null)
     }
 
     private fun entries(file: RandomAccessFile): Map<String, Entry> = buildMap {
         file.fields(file.length()) { number, start, end ->
             if (number == METADATA_PROPS) {
-                val texts = mutableMapOf<Int, String>()
-                file.fields(end) { field, _, stop -> texts[field] = file.text(stop) }
-                val key = texts[KEY] ?: throw DamagedFile("an entry of its metadata has no name")
-                put(key, Entry(start, texts[VALUE].orEmpty()))
+                val places = mutableMapOf<Int, LongRange>()
+                file.fields(end) { field, _, stop ->
+                    places[field] = file.filePointer until stop
+                    file.seek(stop)
+                }
+                val key = places[KEY]?.let { file.text(it) } ?: throw DamagedFile(R.string.damaged_nameless)
+                // Others may be of any length.
+                if (key == CONTRACT || key == DIGEST) {
+                    val value = places[VALUE]?.let { file.text(it) }
+                    put(key, Entry(start, value.orEmpty()))
+                }
             }
             file.seek(end)
         }
@@ -58,9 +61,9 @@ internal object OnnxMetadata {
                 when ((tag and 7).toInt()) {
                     BYTES -> filePointer + value
                     VARINT -> filePointer
-                    else -> throw DamagedFile("it is not an ONNX model")
+                    else -> throw DamagedFile(R.string.damaged_onnx)
                 }
-            if (end !in filePointer..limit) throw DamagedFile("a part of it is missing")
+            if (end !in filePointer..limit) throw DamagedFile(R.string.damaged_part)
             visit((tag shr 3).toInt(), start, end)
         }
     }
@@ -68,17 +71,18 @@ internal object OnnxMetadata {
     private fun RandomAccessFile.varint(limit: Long): Long {
         var value = 0L
         for (shift in 0..MAX_VARINT_BITS step 7) {
-            if (filePointer >= limit) throw DamagedFile("a part of it is missing")
+            if (filePointer >= limit) throw DamagedFile(R.string.damaged_part)
             val byte = read()
             value = value or ((byte and 127).toLong() shl shift)
             if (byte < 128) return value
         }
-        throw DamagedFile("it is not an ONNX model")
+        throw DamagedFile(R.string.damaged_onnx)
     }
 
-    private fun RandomAccessFile.text(end: Long): String {
-        val length = end - filePointer
-        if (length > MAX_ENTRY) throw DamagedFile("an entry of its metadata is too long")
+    private fun RandomAccessFile.text(place: LongRange): String {
+        val length = place.last - place.first + 1
+        if (length > MAX_CONTRACT) throw DamagedFile(R.string.damaged_too_long)
+        seek(place.first)
         return ByteArray(length.toInt()).also(::readFully).decodeToString()
     }
 }

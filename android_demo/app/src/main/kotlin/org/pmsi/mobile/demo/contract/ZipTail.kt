@@ -4,8 +4,8 @@ import java.io.RandomAccessFile
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.util.zip.CRC32
-import org.json.JSONException
-import org.json.JSONObject
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 
 /**
  * The zip archive behind a .tflite or .pte model: its last two entries, stored, are the labels and the contract.
@@ -37,6 +37,9 @@ internal object ZipTail {
     private const val LOCAL_NAME_LENGTH = 26
     private const val LOCAL_EXTRA_LENGTH = 28
 
+    /** Bytes of a directory: the names of a few dozen files. */
+    private const val MAX_DIRECTORY = 1 shl 20
+
     private class Entry(val name: String, val start: Long, val length: Int, val crc: Int)
 
     /** Null for a file without a contract. Throws [DamagedFile]. */
@@ -44,25 +47,23 @@ internal object ZipTail {
         val added = directory(file).takeLast(2).associateBy { it.name }
         val labels = added[LABELS]
         val contract = added[CONTRACT]
-        if (labels == null || contract == null) null else embedded(file, labels, contract)
+        if (labels == null || contract == null) {
+            null
+        } else {
+            Embedded(content(file, contract), labels.start, sealed = false, labels = content(file, labels))
+        }
     } catch (_: IndexOutOfBoundsException) {
-        throw DamagedFile("its archive is broken")
-    }
-
-    private fun embedded(file: RandomAccessFile, labels: Entry, contract: Entry): Embedded {
-        val json = content(file, contract)
-        if (content(file, labels) != labelsOf(json)) throw DamagedFile("its labels are not the classes of its contract")
-        return Embedded(json, labels.start)
+        throw DamagedFile(R.string.damaged_archive)
     }
 
     /** Empty for a file that does not end as a zip file does. */
     private fun directory(file: RandomAccessFile): List<Entry> {
         val end = if (file.length() < END_SIZE) null else file.bytes(file.length() - END_SIZE, END_SIZE)
         if (end?.getInt(0) != END) return emptyList()
-        val directory = file.bytes(end.unsignedInt(END_DIRECTORY_START), end.getInt(END_DIRECTORY_SIZE))
+        val directory = file.bytes(end.unsignedInt(END_DIRECTORY_START), end.getInt(END_DIRECTORY_SIZE), MAX_DIRECTORY)
         var position = 0
         return List(end.unsignedShort(END_ENTRIES)) {
-            if (directory.getInt(position) != ENTRY) throw DamagedFile("its archive is broken")
+            if (directory.getInt(position) != ENTRY) throw DamagedFile(R.string.damaged_archive)
             val nameLength = directory.unsignedShort(position + ENTRY_NAME_LENGTH)
             val entry =
                 Entry(
@@ -84,23 +85,18 @@ internal object ZipTail {
             entry.start + LOCAL_SIZE + local.unsignedShort(LOCAL_NAME_LENGTH) + local.unsignedShort(LOCAL_EXTRA_LENGTH)
         val content = file.bytes(start, entry.length).array()
         val crc = CRC32().apply { update(content) }.value.toInt()
-        if (local.getInt(0) != LOCAL || crc != entry.crc) throw DamagedFile("its entry ${entry.name} has changed")
+        val intact = local.getInt(0) == LOCAL && crc == entry.crc
+        if (!intact) throw DamagedFile(Sentence(R.string.damaged_entry, entry.name))
         return String(content)
-    }
-
-    private fun labelsOf(json: String): String? = try {
-        val classes = JSONObject(json).getJSONArray("classes")
-        buildString { for (index in 0 until classes.length()) append(classes.getString(index)).append('\n') }
-    } catch (_: JSONException) {
-        null
     }
 
     private fun ByteBuffer.unsignedShort(position: Int) = getShort(position).toInt() and 0xffff
 
     private fun ByteBuffer.unsignedInt(position: Int) = Integer.toUnsignedLong(getInt(position))
 
-    private fun RandomAccessFile.bytes(start: Long, length: Int): ByteBuffer {
-        if (start < 0 || length < 0 || start > length() - length) throw DamagedFile("a part of it is missing")
+    private fun RandomAccessFile.bytes(start: Long, length: Int, most: Int = MAX_CONTRACT): ByteBuffer {
+        if (length > most) throw DamagedFile(R.string.damaged_too_long)
+        if (start < 0 || length < 0 || start > length() - length) throw DamagedFile(R.string.damaged_part)
         val bytes = ByteArray(length)
         seek(start)
         readFully(bytes)

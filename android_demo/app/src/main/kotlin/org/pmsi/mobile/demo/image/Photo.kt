@@ -5,18 +5,20 @@ import android.graphics.BitmapFactory
 import android.graphics.Color
 import android.graphics.ColorSpace
 import android.media.ExifInterface
-import android.os.Build
 import java.io.Closeable
 import java.io.IOException
 import java.io.InputStream
+import org.pmsi.mobile.demo.Problem
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 import org.pmsi.mobile.demo.runtime.CHANNELS
 
-/** Why a photo cannot be used; [message] is a sentence for people. */
-class PhotoProblem(override val message: String, cause: Throwable? = null) : Exception(message, cause)
+/** Why a photo cannot be used. */
+class PhotoProblem(sentence: Sentence, cause: Throwable? = null) : Problem(sentence, cause)
 
 /**
- * A decoded photo, upright as its EXIF entry says, transparency over white, colours as they are in the file: the pixels
- * that Pillow gives, with which the network was trained.
+ * A decoded photo, upright as its EXIF entry says, transparency over white, in sRGB: the pixels that Pillow gives,
+ * with which the network was trained.
  */
 class Photo internal constructor(private val bitmap: Bitmap, private val orientation: Orientation) :
     RgbRows,
@@ -86,33 +88,25 @@ class Photo internal constructor(private val bitmap: Bitmap, private val orienta
             options.inSampleSize = thinning(options.outWidth, options.outHeight)
             options.inJustDecodeBounds = false
             options.inPremultiplied = false
+            // Phones take photos in Display P3: the same numbers are stronger colours there.
+            options.inPreferredColorSpace = ColorSpace.get(ColorSpace.Named.SRGB)
             val bitmap = open().use { BitmapFactory.decodeStream(it, null, options) }
-            Photo(inOwnColours(bitmap ?: throw PhotoProblem(UNREADABLE)), Orientation.ofExif(orientation))
+            Photo(bitmap ?: throw unreadable(), Orientation.ofExif(orientation))
         } catch (error: IOException) {
-            throw PhotoProblem("The photo cannot be opened: ${error.message}.", error)
+            throw PhotoProblem(Sentence(R.string.photo_unopened, error.message.orEmpty()), error)
         } catch (error: SecurityException) {
-            throw PhotoProblem("The photo cannot be opened: its app does not allow it any more.", error)
+            throw PhotoProblem(Sentence(R.string.photo_forbidden), error)
         } catch (error: OutOfMemoryError) {
-            throw PhotoProblem("The photo is too large for this device's memory.", error)
+            throw PhotoProblem(Sentence(R.string.photo_too_large), error)
         }
 
-        private const val UNREADABLE = "This is not a photo that the device can read, or it is damaged."
+        private fun unreadable() = PhotoProblem(Sentence(R.string.photo_unreadable))
 
         private fun thinning(width: Int, height: Int): Int {
-            if (width <= 0 || height <= 0) throw PhotoProblem(UNREADABLE)
+            if (width <= 0 || height <= 0) throw unreadable()
             var by = 1
             while (width.toLong() * height / (by * by) > MOST_PIXELS) by *= 2
             return by
-        }
-
-        /** Keeps `getPixels` from converting the colours of a wide-gamut photo to sRGB, as Pillow does not. */
-        private fun inOwnColours(bitmap: Bitmap): Bitmap {
-            if (Build.VERSION.SDK_INT >=
-                Build.VERSION_CODES.Q
-            ) {
-                bitmap.setColorSpace(ColorSpace.get(ColorSpace.Named.SRGB))
-            }
-            return bitmap
         }
 
         /** Rounded as Pillow's `alpha_composite` does. */

@@ -1,9 +1,12 @@
 package org.pmsi.mobile.demo.measure
 
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 import org.pmsi.mobile.demo.contract.ModelEntry
 import org.pmsi.mobile.demo.contract.ModelProblem
 import org.pmsi.mobile.demo.contract.ModelStore
 import org.pmsi.mobile.demo.contract.sha256
+import org.pmsi.mobile.demo.reasonOf
 import org.pmsi.mobile.demo.runtime.CHANNELS
 import org.pmsi.mobile.demo.runtime.Classifier
 import org.pmsi.mobile.demo.runtime.Delegate
@@ -39,16 +42,11 @@ class Benchmark(
             val named = request.copy(runtime = model.runtime.id)
             BenchmarkResult(named, digest, measure(request, model, plan, progress), null)
         } catch (problem: ModelProblem) {
-            BenchmarkResult(request, digest, null, problem.message)
+            BenchmarkResult(request, digest, null, problem.sentence)
         } catch (_: OutOfMemoryError) {
-            BenchmarkResult(request, digest, null, "${request.model} needs more memory than this device has.")
+            BenchmarkResult(request, digest, null, Sentence(R.string.model_memory, request.model))
         } catch (@Suppress("TooGenericExceptionCaught") error: Exception) { // Each runtime throws its own.
-            BenchmarkResult(
-                request,
-                digest,
-                null,
-                "${request.model} does not run: ${error.message ?: error.javaClass.simpleName}"
-            )
+            BenchmarkResult(request, digest, null, Sentence(R.string.model_fails_why, request.model, reasonOf(error)))
         }
     }
 
@@ -57,11 +55,11 @@ class Benchmark(
         val problem =
             when {
                 request.runtime != null && request.runtime != runtime.id ->
-                    "${request.model} is a file for ${runtime.id}, not for ${request.runtime}."
+                    Sentence(R.string.request_runtime, request.model, runtime.id, request.runtime)
                 request.delegate != null && Delegate.of(request.delegate) == null ->
-                    "There is no delegate ${request.delegate}: ${Delegate.entries.joinToString { it.id }}."
+                    Sentence(R.string.request_delegate, request.delegate, Delegate.entries.joinToString { it.id })
                 request.threads < 1 || request.runs < 1 || request.warmup < 0 ->
-                    "A benchmark takes 1 thread and 1 run at least, and no negative number of warm-up runs."
+                    Sentence(R.string.request_numbers)
                 else -> null
             }
         if (problem != null) throw ModelProblem(problem)
@@ -87,6 +85,7 @@ class Benchmark(
             val firstNs = nanosecondsOf(classifier)
             repeat(request.warmup) { classifier.run() }
             val latencies = List(request.runs) { run -> nanosecondsOf(classifier).also { progress(run + 1) } }
+            classifier.requireProbabilities(classifier.run())
             Measurement(
                 runtimeVersion = model.runtime.version,
                 delegate = classifier.delegate,
@@ -98,17 +97,9 @@ class Benchmark(
                 rssPeakBytes = peakResidentBytes(),
                 thermalStatusBefore = thermalBefore,
                 thermalStatusAfter = thermalStatus(),
-                golden = images?.map { probabilities(classifier, it, request.model) }
+                golden = images?.map { classifier.classify(it).copyOf() }
             )
         }
-    }
-
-    private fun probabilities(classifier: Classifier, image: ByteArray, name: String): FloatArray {
-        val probabilities = classifier.classify(image).copyOf()
-        if (!probabilities.all(Float::isFinite)) {
-            throw ModelProblem("$name gives numbers on ${classifier.delegate.id} that are no probabilities.")
-        }
-        return probabilities
     }
 
     private fun nanosecondsOf(classifier: Classifier): Long {

@@ -1,10 +1,14 @@
 package org.pmsi.mobile.demo.measure
 
+import android.content.res.Resources
 import java.io.File
 import java.io.IOException
 import kotlin.math.ceil
 import org.json.JSONArray
 import org.json.JSONObject
+import org.pmsi.mobile.demo.Problem
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 import org.pmsi.mobile.demo.runtime.Delegate
 
 /** The version of the result file. */
@@ -19,7 +23,7 @@ private const val RESULT_VERSION = 1
 data class Measurement(
     val runtimeVersion: String?,
     val delegate: Delegate,
-    val delegateNote: String?,
+    val delegateNote: Sentence?,
     val loadMs: Double,
     val firstInferenceMs: Double,
     val latenciesNs: List<Long>,
@@ -50,15 +54,15 @@ data class Device(
     val abi: String
 )
 
-/** What came of a request: a measurement, or [error], a sentence for people. */
+/** What came of a request: a measurement, or [error]. */
 class BenchmarkResult(
     val request: BenchmarkRequest,
     val modelSha256: String?,
     val measurement: Measurement?,
-    val error: String?
+    val error: Sentence?
 ) {
-    /** As pmsi-bench reads it. */
-    fun toJson(appVersion: String, device: Device): JSONObject = json(
+    /** As pmsi-bench reads it, sentences in the language of [resources]. */
+    fun toJson(appVersion: String, device: Device, resources: Resources): JSONObject = json(
         "schema_version" to RESULT_VERSION,
         "app_version" to appVersion,
         "model" to request.model,
@@ -66,7 +70,7 @@ class BenchmarkResult(
         "runtime" to request.runtime.orEmpty(),
         "runtime_version" to measurement?.runtimeVersion,
         "delegate" to (measurement?.delegate?.id ?: request.delegate.orEmpty()),
-        "delegate_note" to measurement?.delegateNote,
+        "delegate_note" to measurement?.delegateNote?.text(resources),
         "threads" to request.threads,
         "load_ms" to measurement?.loadMs,
         "first_inference_ms" to measurement?.firstInferenceMs,
@@ -87,16 +91,16 @@ class BenchmarkResult(
             ),
         "golden" to
             measurement?.golden?.let { JSONArray(it.map { probabilities -> JSONArray(probabilities.toList()) }) },
-        "error" to error
+        "error" to error?.text(resources)
     )
 
     companion object {
-        /** Writes [json] to [file] in one step: who sees the file sees all of it. Throws [IOException]. */
+        /** Writes [json] to [file] in one step: who sees the file sees all of it. Throws [IOException] or [Problem]. */
         fun write(json: JSONObject, file: File) {
             val part = File(file.path + ".part")
             file.absoluteFile.parentFile?.mkdirs()
             part.writeText(json.toString())
-            if (!part.renameTo(file)) throw IOException("$file cannot be written")
+            if (!part.renameTo(file)) throw Problem(Sentence(R.string.file_unwritten, file.path))
         }
     }
 }

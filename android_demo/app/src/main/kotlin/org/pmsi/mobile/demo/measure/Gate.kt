@@ -1,6 +1,7 @@
 package org.pmsi.mobile.demo.measure
 
-import java.util.Locale
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 
 /** The margin between the first and the second probability from which on the training network is sure. */
 const val CONFIDENT_MARGIN = 0.3
@@ -16,37 +17,46 @@ data class Gate(
     val sqnrDb: Double? = null,
     val confidentAgreement: Double? = null
 ) {
-    /** What of [measured] is out of bounds, and by how much. */
-    fun misses(measured: Comparison): List<String> = listOfNotNull(
-        miss(measured.maxAbsDifference > (maxAbsDifference ?: Double.MAX_VALUE)) {
-            "max abs difference %.2g > %.2g".format(Locale.ROOT, measured.maxAbsDifference, maxAbsDifference)
+    /** What of [measured] is out of bounds, and by how much. Written so that only what compares true is within. */
+    fun misses(measured: Comparison): List<Sentence> = listOfNotNull(
+        miss(measured.notFinite == 0) {
+            Sentence(R.string.miss_finite, measured.notFinite, measured.samples.size)
         },
-        miss(measured.top1Agreement < (top1Agreement ?: 0.0)) {
-            "top-1 agreement ${percent(measured.top1Agreement)} < ${percent(top1Agreement)}"
+        maxAbsDifference?.let {
+            miss(measured.maxAbsDifference <= it) {
+                Sentence(R.string.miss_difference, measured.maxAbsDifference, it)
+            }
         },
-        miss((measured.sqnrDb ?: Double.MAX_VALUE) < (sqnrDb ?: 0.0)) {
-            "SQNR %.1f dB < %.0f dB".format(Locale.ROOT, measured.sqnrDb, sqnrDb)
+        top1Agreement?.let {
+            miss(measured.top1Agreement >= it) {
+                Sentence(R.string.miss_same, percent(measured.top1Agreement), percent(it))
+            }
         },
-        miss((measured.confidentAgreement ?: 1.0) < (confidentAgreement ?: 0.0)) {
-            "top-1 agreement where the network is sure ${percent(
-                measured.confidentAgreement
-            )} < ${percent(confidentAgreement)}"
+        between(measured.sqnrDb, sqnrDb) { found, least -> Sentence(R.string.miss_sqnr, found, least) },
+        between(measured.confidentAgreement, confidentAgreement) { found, least ->
+            Sentence(R.string.miss_sure, percent(found), percent(least))
         }
     )
 
     /** The bounds in words. */
-    override fun toString(): String = listOfNotNull(
-        maxAbsDifference?.let { "max abs difference <= %.2g".format(Locale.ROOT, it) },
-        top1Agreement?.let { "top-1 agreement >= ${percent(it)}" },
-        sqnrDb?.let { "SQNR >= %.0f dB".format(Locale.ROOT, it) },
-        confidentAgreement?.let { "top-1 agreement where the margin is >= $CONFIDENT_MARGIN >= ${percent(it)}" }
-    ).joinToString()
+    val bounds: List<Sentence>
+        get() = listOfNotNull(
+            maxAbsDifference?.let { Sentence(R.string.gate_difference, it) },
+            top1Agreement?.let { Sentence(R.string.gate_same, percent(it)) },
+            sqnrDb?.let { Sentence(R.string.gate_sqnr, it) },
+            confidentAgreement?.let { Sentence(R.string.gate_sure, CONFIDENT_MARGIN, percent(it)) }
+        )
 
-    private inline fun miss(missed: Boolean, text: () -> String): String? = if (missed) text() else null
+    private inline fun miss(within: Boolean, words: () -> Sentence): Sentence? = if (within) null else words()
 
-    private fun percent(share: Double?) = "%.1f %%".format(Locale.ROOT, 100 * (share ?: 0.0))
+    /** Of a measure that there is not always: no difference, or no image on which the network is sure. */
+    private inline fun between(found: Double?, least: Double?, words: (Double, Double) -> Sentence): Sentence? =
+        if (found == null || least == null) null else miss(found >= least) { words(found, least) }
+
+    private fun percent(share: Double) = Sentence(R.string.percent, PER_CENT * share)
 
     companion object {
+        private const val PER_CENT = 100
         private val EXACT = Gate(maxAbsDifference = 1e-4, top1Agreement = 1.0)
         private val HALF = Gate(maxAbsDifference = 2e-2, top1Agreement = 0.995)
         private val COARSE = Gate(sqnrDb = 17.0, confidentAgreement = 0.98)

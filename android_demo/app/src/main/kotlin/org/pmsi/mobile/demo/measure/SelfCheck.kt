@@ -2,8 +2,10 @@ package org.pmsi.mobile.demo.measure
 
 import kotlin.math.abs
 import kotlin.math.log10
+import org.pmsi.mobile.demo.Sentence
 import org.pmsi.mobile.demo.contract.Contract
 import org.pmsi.mobile.demo.runtime.Classifier
+import org.pmsi.mobile.demo.runtime.isFinite
 import org.pmsi.mobile.demo.runtime.top
 
 /** One image: the classes that the training network and this device put first, and the largest difference. */
@@ -13,18 +15,20 @@ class SampleComparison(val expectedTop1: Int, val top1: Int, val confident: Bool
  * This device's probabilities against the training network's; shares are in 0..1.
  *
  * [sqnrDb]: signal to noise of the probabilities, null for no difference. [confidentAgreement]: equal first classes
- * where the training network is sure; null where it never is.
+ * where the training network is sure; null where it never is. [notFinite]: images on which an output is not a number,
+ * or infinite.
  */
 class Comparison(
     val samples: List<SampleComparison>,
     val maxAbsDifference: Double,
     val top1Agreement: Double,
     val sqnrDb: Double?,
-    val confidentAgreement: Double?
+    val confidentAgreement: Double?,
+    val notFinite: Int
 )
 
 /** What the self-check found: [misses] says what is out of the gate's bounds. */
-class SelfCheckResult(val gate: Gate, val comparison: Comparison, val misses: List<String>) {
+class SelfCheckResult(val gate: Gate, val comparison: Comparison, val misses: List<Sentence>) {
     val passed: Boolean get() = misses.isEmpty()
 }
 
@@ -42,7 +46,8 @@ object SelfCheck {
     ): SelfCheckResult {
         val outputs =
             golden.samples.mapIndexed { index, sample ->
-                classifier.classify(pixelsOf(sample.png)).copyOf().also { progress(index + 1) }
+                classifier.prepare(pixelsOf(sample.png))
+                classifier.run().copyOf().also { progress(index + 1) }
             }
         return judge(classifier.contract, golden.samples.map(GoldenSample::probabilities), outputs)
     }
@@ -75,13 +80,14 @@ object SelfCheck {
             maxAbsDifference = samples.maxOf { it.maxAbsDifference },
             top1Agreement = agreement(samples) ?: 1.0,
             sqnrDb = if (noise > 0) 10 * log10(signal / noise) else null,
-            confidentAgreement = agreement(samples.filter { it.confident })
+            confidentAgreement = agreement(samples.filter { it.confident }),
+            notFinite = outputs.count { !it.isFinite() }
         )
     }
 
-    /** An output that is not a number counts as off by 1. */
+    /** An output that is not a number, or infinite, counts as off by 1. */
     private fun differences(reference: FloatArray, output: FloatArray) = DoubleArray(reference.size) { index ->
-        abs(output[index].toDouble() - reference[index]).let { if (it.isNaN()) 1.0 else it }
+        abs(output[index].toDouble() - reference[index]).let { if (it.isFinite()) it else 1.0 }
     }
 
     /** Of a top-k file: a class that it leaves out is off by what it has more than the least of those it gives. */

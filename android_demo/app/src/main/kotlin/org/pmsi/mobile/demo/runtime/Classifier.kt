@@ -1,19 +1,22 @@
 package org.pmsi.mobile.demo.runtime
 
 import java.io.Closeable
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 import org.pmsi.mobile.demo.contract.Contract
+import org.pmsi.mobile.demo.contract.ModelProblem
 
 /**
  * A loaded model. Its buffers are its own and are reused: for one thread at a time.
  *
  * [delegate]: what it runs on; how much of a file a delegate leaves to the processor the runtimes do not tell.
- * [note]: why that is not what was asked for, as a sentence; null when it is.
+ * [note]: why that is not what was asked for; null when it is.
  */
 class Classifier internal constructor(
     val contract: Contract,
     val runtime: InferenceRuntime,
     val delegate: Delegate,
-    val note: String?,
+    val note: Sentence?,
     private val input: InputTensor,
     private val graph: Graph
 ) : Closeable {
@@ -39,14 +42,22 @@ class Classifier internal constructor(
         return probabilities
     }
 
-    /** Both steps. */
+    /** Both steps. Throws [ModelProblem] for what are no probabilities: not numbers, or infinite. */
     fun classify(pixels: ByteArray): FloatArray {
         prepare(pixels)
-        return run()
+        return run().also { requireProbabilities(it) }
+    }
+
+    /** Throws [ModelProblem] when one of [outputs] is not a number, or infinite. */
+    fun requireProbabilities(outputs: FloatArray) {
+        if (!outputs.isFinite()) throw ModelProblem(Sentence(R.string.model_not_finite, delegate.title))
     }
 
     override fun close() = graph.close()
 }
+
+/** Whether all of them are numbers, and none infinite. */
+fun FloatArray.isFinite(): Boolean = all(Float::isFinite)
 
 /** The [count] most likely classes, falling. */
 fun FloatArray.top(count: Int): List<IndexedValue<Float>> = withIndex().sortedByDescending { it.value }.take(count)

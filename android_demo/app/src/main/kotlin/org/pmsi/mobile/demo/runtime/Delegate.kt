@@ -8,6 +8,9 @@ enum class Delegate(val id: String) {
     XNNPACK("xnnpack")
     ;
 
+    /** As people write it. */
+    val title: String get() = id.uppercase()
+
     companion object {
         /** Null for a name that is none. */
         fun of(id: String): Delegate? = entries.firstOrNull { it.id == id }

@@ -1,8 +1,12 @@
 package org.pmsi.mobile.demo.runtime
 
 import java.io.File
+import org.pmsi.mobile.demo.Problem
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 import org.pmsi.mobile.demo.contract.Contract
 import org.pmsi.mobile.demo.contract.ModelProblem
+import org.pmsi.mobile.demo.reasonOf
 
 /**
  * The runtimes that the app knows, each for one kind of file.
@@ -48,25 +52,22 @@ enum class InferenceRuntime(
      */
     fun open(file: File, contract: Contract, delegate: Delegate, threads: Int): Classifier {
         val engine =
-            engine ?: throw ModelProblem(
-                "${file.name} needs $title, which is not built into this app. " +
-                    "Add $id to pmsi.runtimes in gradle.properties and build again."
-            )
+            engine ?: throw ModelProblem(Sentence(R.string.model_needs_runtime, file.name, title, id))
         val input = InputTensor(contract)
         val usual = delegates.first()
         val graph =
             when (delegate) {
                 usual -> null
-                !in delegates -> Result.failure(UnsupportedOperationException("$title has no such delegate"))
+                !in delegates -> Result.failure(Problem(Sentence(R.string.delegate_unknown, title)))
                 else -> attempt { engine.open(file, contract, input, delegate, threads) }
             }
         graph?.onSuccess { return Classifier(contract, this, delegate, null, input, it) }
         val note = graph?.exceptionOrNull()?.let {
-            "${delegate.id} could not be used, ran on ${usual.id}: ${it.reason}"
+            Sentence(R.string.delegate_unused, delegate.id, usual.id, reasonOf(it))
         }
         return attempt { engine.open(file, contract, input, usual, threads) }
             .map { Classifier(contract, this, usual, note, input, it) }
-            .getOrElse { throw ModelProblem("$title cannot open ${file.name}: ${it.reason}", it) }
+            .getOrElse { throw ModelProblem(Sentence(R.string.model_unopened, title, file.name, reasonOf(it)), it) }
     }
 
     companion object {
@@ -87,9 +88,3 @@ private inline fun <T> attempt(open: () -> T): Result<T> = try {
 } catch (error: LinkageError) {
     Result.failure(error)
 }
-
-private const val REASON_LENGTH = 200
-
-/** The first line of the message. */
-private val Throwable.reason: String
-    get() = message?.lineSequence()?.first()?.take(REASON_LENGTH) ?: javaClass.simpleName

@@ -25,7 +25,7 @@ class BenchmarkResultView(root: View) {
         shown = result
         val measurement = result.measurement
         measured.visibility = if (measurement == null) View.GONE else View.VISIBLE
-        facts.text = if (measurement == null) result.error else facts(result.request, measurement)
+        facts.text = if (measurement == null) result.error?.text(resources) else facts(result.request, measurement)
         measurement?.let(::number)
     }
 
@@ -54,7 +54,7 @@ class BenchmarkResultView(root: View) {
                     resources.getQuantityString(R.plurals.threads, request.threads, request.threads),
                     measurement.delegate.title
                 ),
-                measurement.delegateNote,
+                measurement.delegateNote?.text(resources),
                 resources.getString(
                     R.string.benchmark_load,
                     milliseconds(resources, measurement.loadMs),
@@ -82,8 +82,11 @@ class BenchmarkResultView(root: View) {
 
     private fun thermal(before: Int, after: Int): String {
         val names = resources.getStringArray(R.array.thermal)
-        return resources.getString(R.string.benchmark_thermal, names[before], names[after])
+        return resources.getString(R.string.benchmark_thermal, name(names, before), name(names, after))
     }
+
+    /** A newer Android may have more of them. */
+    private fun name(names: Array<String>, status: Int) = names.getOrElse(status) { it.toString() }
 
     private companion object {
         const val NS_PER_MS = 1e6

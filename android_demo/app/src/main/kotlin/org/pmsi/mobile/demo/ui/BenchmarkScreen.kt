@@ -90,7 +90,3 @@ class BenchmarkScreen(private val activity: Activity, private val session: Sessi
         val RUNS = listOf(20, 50, 200, 1000)
     }
 }
-
-/** As people write it. */
-val Delegate.title: String
-    get() = id.uppercase()

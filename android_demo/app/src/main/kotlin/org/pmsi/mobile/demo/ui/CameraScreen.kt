@@ -17,6 +17,7 @@ import android.view.TextureView
 import android.view.View
 import android.view.ViewGroup
 import android.widget.TextView
+import org.pmsi.mobile.demo.BenchmarkState
 import org.pmsi.mobile.demo.R
 import org.pmsi.mobile.demo.Ranking
 import org.pmsi.mobile.demo.Session
@@ -26,8 +27,9 @@ import org.pmsi.mobile.demo.camera.FrameTimes
 import org.pmsi.mobile.demo.camera.Frames
 import org.pmsi.mobile.demo.camera.Lens
 import org.pmsi.mobile.demo.camera.Preview
+import org.pmsi.mobile.demo.camera.setDefaultBufferSize
 import org.pmsi.mobile.demo.contract.ModelEntry
-import org.pmsi.mobile.demo.sentence
+import org.pmsi.mobile.demo.sentenceOf
 
 /** What the camera sees, classified frame by frame. */
 class CameraScreen(
@@ -48,6 +50,7 @@ class CameraScreen(
     private var camera: Camera? = null
     private var model: ModelEntry.Ready? = null
     private var waitsForAnswer = false
+    private var waitsForBenchmark = false
 
     /** From one side to the other the phone is turned without a word to the activity. */
     private val displays = activity.getSystemService(DisplayManager::class.java)
@@ -64,7 +67,8 @@ class CameraScreen(
         }
 
     override fun render(model: ModelEntry.Ready) {
-        if (this.model != null && this.model !== model) start(model)
+        val before = this.model ?: return
+        if (before !== model || waitsForBenchmark != isMeasuring()) start(model)
     }
 
     override fun start(model: ModelEntry.Ready) {
@@ -74,7 +78,9 @@ class CameraScreen(
         displays.registerDisplayListener(turned, main)
         message.hide()
         live.visibility = View.VISIBLE
+        waitsForBenchmark = isMeasuring()
         when {
+            waitsForBenchmark -> say(R.string.camera_waits_title, R.string.camera_waits)
             !activity.packageManager.hasSystemFeature(PackageManager.FEATURE_CAMERA_ANY) -> tellNoCamera()
             !isAllowed() -> askPermission()
             else -> find(model)
@@ -88,6 +94,9 @@ class CameraScreen(
         camera = null
         model = null
     }
+
+    /** A camera that runs takes its share of what is measured. */
+    private fun isMeasuring() = session.benchmark is BenchmarkState.Running
 
     private fun isAllowed() =
         activity.checkSelfPermission(Manifest.permission.CAMERA) == PackageManager.PERMISSION_GRANTED
@@ -111,7 +120,8 @@ class CameraScreen(
                     begin(model, lens, texture)
 
                 override fun onSurfaceTextureSizeChanged(texture: SurfaceTexture, width: Int, height: Int) {
-                    texture.setDefaultBufferSize(lens.size.width, lens.size.height)
+                    // The view gives its texture its own size; the camera goes on writing the one that it began with.
+                    camera?.let { texture.setDefaultBufferSize(it.shown) }
                     place(model, lens)
                 }
 
@@ -125,7 +135,8 @@ class CameraScreen(
     private fun begin(model: ModelEntry.Ready, lens: Lens, texture: SurfaceTexture) {
         place(model, lens)
         val frames = frames(model, lens)
-        camera = Camera(activity, lens, session.worker, frames::take, ::tellLater).also { it.open(texture) }
+        val shown = lens.previewIn(preview.width, preview.height)
+        camera = Camera(activity, lens, shown, session.worker, frames::take, ::tellLater).also { it.open(texture) }
     }
 
     private fun tellLater(problem: CameraProblem) {
@@ -138,7 +149,7 @@ class CameraScreen(
         pipeline = { session.pipeline(model) },
         onTop = { if (isLive(model)) show(it, model) },
         onTimes = { if (isLive(model)) times.text = words(it) },
-        onFailure = { if (isLive(model)) fail(sentence(it)) }
+        onFailure = { if (isLive(model)) fail(sentenceOf(it).text(activity.resources)) }
     )
 
     private fun isLive(model: ModelEntry.Ready) = camera != null && this.model === model
@@ -196,13 +207,13 @@ class CameraScreen(
         say(R.string.camera_problem_title, text, R.string.again, ::again)
     }
 
-    private fun say(title: Int, text: Int, label: Int, act: () -> Unit) {
+    private fun say(title: Int, text: Int, label: Int? = null, act: () -> Unit = {}) {
         live.visibility = View.INVISIBLE
         message.show(
             R.drawable.ic_camera,
             activity.getText(title),
             activity.getText(text),
-            activity.getText(label),
+            label?.let(activity::getText),
             act
         )
     }

@@ -9,6 +9,7 @@ import android.widget.ImageView
 import android.widget.TextView
 import org.pmsi.mobile.demo.CheckState
 import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 import org.pmsi.mobile.demo.Session
 import org.pmsi.mobile.demo.contract.Contract
 import org.pmsi.mobile.demo.contract.ModelEntry
@@ -49,9 +50,16 @@ class CheckScreen(
         when (state) {
             is CheckState.Done -> show(state, model.contract)
             is CheckState.Failed ->
-                say(R.drawable.ic_problem, R.string.model_fails, state.message, R.string.again, session::runCheck)
-            CheckState.NoGolden -> {
-                val text = activity.getString(R.string.check_no_golden)
+                say(
+                    R.drawable.ic_problem,
+                    R.string.model_fails,
+                    words(state.problem),
+                    R.string.again,
+                    session::runCheck
+                )
+            is CheckState.NoGolden -> {
+                val text = (listOf(activity.getString(R.string.check_no_golden)) + state.problems.map(::words))
+                    .joinToString("\n\n")
                 say(R.drawable.ic_check, R.string.check_no_golden_title, text, R.string.models_open, openFile)
             }
             else -> Unit
@@ -72,8 +80,12 @@ class CheckScreen(
         val count = comparison.samples.size
         text.text =
             listOfNotNull(
-                activity.getString(R.string.check_gate, contract.precision, result.gate.toString()),
-                result.misses.joinToString("\n").ifEmpty { null },
+                activity.getString(
+                    R.string.check_gate,
+                    contract.precision,
+                    result.gate.bounds.joinToString(transform = ::words)
+                ),
+                result.misses.joinToString("\n", transform = ::words).ifEmpty { null },
                 activity.resources.getQuantityString(R.plurals.images, count, count),
                 activity.getString(
                     R.string.details_same,
@@ -88,6 +100,8 @@ class CheckScreen(
         samples.removeAllViews()
         comparison.samples.zip(state.images) { sample, image -> samples.addView(row(sample, image, contract)) }
     }
+
+    private fun words(sentence: Sentence) = sentence.text(activity.resources)
 
     private fun row(sample: SampleComparison, image: Bitmap, contract: Contract): View {
         val row = activity.layoutInflater.inflate(R.layout.sample, samples, false)

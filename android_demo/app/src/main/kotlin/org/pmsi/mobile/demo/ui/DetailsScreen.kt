@@ -77,7 +77,9 @@ class DetailsScreen(private val activity: Activity, parent: ViewGroup) : Screen 
         R.string.details_origin,
         R.string.details_created to contract.created.substringBefore('.').replace('T', ' '),
         R.string.details_tools to contract.tools.map { (tool, version) -> "$tool $version" }.joinToString("\n"),
-        R.string.details_checkpoint to contract.checkpointSha256.take(DIGITS)
+        R.string.details_checkpoint to contract.checkpointSha256.take(DIGITS),
+        R.string.details_contract to
+            activity.getString(if (contract.isProtected) R.string.details_protected else R.string.details_unprotected)
     )
 
     private fun classes(contract: Contract) {

@@ -11,7 +11,7 @@ import org.pmsi.mobile.demo.contract.ModelEntry
 
 /** What a model is, in a few words, or what is wrong with it. */
 fun summary(activity: Activity, entry: ModelEntry): String = when (entry) {
-    is ModelEntry.Broken -> entry.problem
+    is ModelEntry.Broken -> entry.problem.text(activity.resources)
     is ModelEntry.Ready -> {
         val count = entry.contract.classes.size
         val classes = activity.resources.getQuantityString(R.plurals.classes, count, count)

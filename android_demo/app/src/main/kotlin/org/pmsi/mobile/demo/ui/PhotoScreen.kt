@@ -42,7 +42,11 @@ class PhotoScreen(
                 activity.getString(R.string.photo_none)
             )
             PhotoState.Working -> say(R.drawable.ic_photo, R.string.photo_working, "")
-            is PhotoState.Failed -> say(R.drawable.ic_problem, R.string.photo_problem, state.message)
+            is PhotoState.Failed -> say(
+                R.drawable.ic_problem,
+                if (state.ofModel) R.string.model_fails else R.string.photo_problem,
+                state.problem.text(activity.resources)
+            )
             is PhotoState.Classified -> show(state)
         }
     }

@@ -5,8 +5,14 @@ import org.junit.Assert.assertEquals
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
+import org.junit.runner.RunWith
 import org.pmsi.mobile.demo.Fixtures
+import org.pmsi.mobile.demo.english
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.annotation.Config
 
+@RunWith(RobolectricTestRunner::class)
+@Config(sdk = [34])
 class ContractReaderTest {
     @Test
     fun `a contract says in the app what it says in Python`() {
@@ -51,9 +57,35 @@ class ContractReaderTest {
         for (name in problems.keys()) {
             val problem =
                 assertThrows(name, ModelProblem::class.java) { ContractReader.read(Fixtures.file("broken/$name")) }
-            assertTrue("$name: ${problem.message}", problem.message.startsWith(name))
-            assertTrue("$name: ${problem.message}", problems.getString(name) in problem.message)
+            val said = problem.sentence.english
+            assertTrue("$name: $said", said.startsWith(name))
+            assertTrue("$name: $said", problems.getString(name) in said)
         }
+    }
+
+    @Test
+    fun `a contract with a digest of itself is protected, one that was written before is not`() {
+        val protected = checkNotNull(Fixtures.file("protected").listFiles()).map(ContractReader::read)
+        assertEquals(setOf("tflite", "onnx", "executorch"), protected.map { it.format }.toSet())
+        assertEquals(listOf(true), protected.map { it.isProtected }.distinct())
+        // ONNX files have always had a digest of all that is in them.
+        val before = checkNotNull(Fixtures.file("unprotected").listFiles()).map(ContractReader::read)
+        assertEquals(
+            mapOf("tflite" to false, "onnx" to true, "executorch" to false),
+            before.associate {
+                it.format to it.isProtected
+            }
+        )
+    }
+
+    @Test
+    fun `a contract of a million brackets is refused`() {
+        val json = "{\"schema_version\":" + "[".repeat(1_000_000)
+        val problem = assertThrows(ModelProblem::class.java) { Contract.parse(json, "a.onnx", sealed = true) }
+        assertEquals(
+            "a.onnx has a contract that cannot be read (too many parts inside each other). Export it again.",
+            problem.sentence.english
+        )
     }
 
     @Test

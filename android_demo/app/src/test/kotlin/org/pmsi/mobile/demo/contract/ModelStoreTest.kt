@@ -11,9 +11,15 @@ import org.junit.Before
 import org.junit.Rule
 import org.junit.Test
 import org.junit.rules.TemporaryFolder
+import org.junit.runner.RunWith
 import org.pmsi.mobile.demo.Fixtures
+import org.pmsi.mobile.demo.english
 import org.pmsi.mobile.demo.runtime.InferenceRuntime
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.annotation.Config
 
+@RunWith(RobolectricTestRunner::class)
+@Config(sdk = [34])
 class ModelStoreTest {
     @get:Rule
     val folder = TemporaryFolder()
@@ -47,8 +53,9 @@ class ModelStoreTest {
         val entries = store.list()
         assertEquals(listOf("ckpt-int8.onnx", "ckpt.onnx", "ckpt.tflite"), entries.map { it.file.name })
         val broken = entries[1] as ModelEntry.Broken
-        assertTrue(broken.problem, "is damaged" in broken.problem)
-        assertEquals(broken.problem, assertThrows(ModelProblem::class.java) { store.find("ckpt.onnx") }.message)
+        assertTrue(broken.problem.english, "is damaged" in broken.problem.english)
+        val found = assertThrows(ModelProblem::class.java) { store.find("ckpt.onnx") }
+        assertEquals(broken.problem.english, found.sentence.english)
     }
 
     @Test
@@ -68,18 +75,21 @@ class ModelStoreTest {
     @Test
     fun `what is no model is refused under its name, and nothing is left of it`() {
         val problem = assertThrows(ModelProblem::class.java) { store.add("cat.jpg") { "cat".byteInputStream() } }
-        assertEquals("cat.jpg is not a model for this app: it takes .tflite, .onnx and .pte files.", problem.message)
+        assertEquals(
+            "cat.jpg is not a model for this app: it takes .tflite, .onnx and .pte files.",
+            problem.sentence.english
+        )
         val broken = assertThrows(ModelProblem::class.java) { store.add("cat.onnx") { "cat".byteInputStream() } }
-        assertTrue(broken.message, broken.message.startsWith("cat.onnx is damaged"))
+        assertTrue(broken.sentence.english, broken.sentence.english.startsWith("cat.onnx is damaged"))
         val gone = assertThrows(ModelProblem::class.java) { store.add("a.onnx") { throw IOException("gone") } }
-        assertEquals("a.onnx could not be copied: gone.", gone.message)
+        assertEquals("a.onnx could not be copied: gone.", gone.sentence.english)
         assertEquals(emptyList<String>(), imported.list()?.toList())
     }
 
     @Test
     fun `a name that no model has is said`() {
         val problem = assertThrows(ModelProblem::class.java) { store.find("other.onnx") }
-        assertEquals("There is no model other.onnx in the app, nor in its models folder.", problem.message)
+        assertEquals("There is no model other.onnx in the app, nor in its models folder.", problem.sentence.english)
     }
 
     @Test

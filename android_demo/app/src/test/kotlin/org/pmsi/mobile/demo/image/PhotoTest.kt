@@ -15,6 +15,7 @@ import org.junit.runner.RunWith
 import org.pmsi.mobile.demo.Fixtures
 import org.pmsi.mobile.demo.contract.Contract
 import org.pmsi.mobile.demo.contract.ContractReader
+import org.pmsi.mobile.demo.english
 import org.pmsi.mobile.demo.floats
 import org.pmsi.mobile.demo.meanDifference
 import org.pmsi.mobile.demo.runtime.Delegate
@@ -102,16 +103,28 @@ class PhotoTest {
     }
 
     @Test
+    fun `a photo of a wide gamut has its colours in sRGB`() {
+        val expected = Fixtures.file("wide-gamut/p3.rgb").readBytes()
+        for (name in listOf("p3.png", "p3.jpg")) {
+            val pixels = pixelsOf(Fixtures.file("wide-gamut/$name").readBytes())
+            val furthest = expected.indices.maxOf {
+                abs((pixels[it].toInt() and 0xff) - (expected[it].toInt() and 0xff))
+            }
+            assertTrue("$name differs by $furthest", furthest <= 3)
+        }
+    }
+
+    @Test
     fun `what is no photo is refused with a sentence`() {
         val photo = Fixtures.file("photos/drawn-0.jpg").readBytes()
         for (content in listOf(ByteArray(0), "no photo".toByteArray(), photo.copyOf(100))) {
             val problem = assertThrows(PhotoProblem::class.java) { Photo.decode(content::inputStream) }
-            assertEquals("This is not a photo that the device can read, or it is damaged.", problem.message)
+            assertEquals("This is not a photo that the device can read, or it is damaged.", problem.sentence.english)
         }
         val gone = assertThrows(PhotoProblem::class.java) { Photo.decode { throw FileNotFoundException("gone") } }
-        assertEquals("The photo cannot be opened: gone.", gone.message)
+        assertEquals("The photo cannot be opened: gone.", gone.sentence.english)
         val forbidden = assertThrows(PhotoProblem::class.java) { Photo.decode { throw SecurityException() } }
-        assertEquals("The photo cannot be opened: its app does not allow it any more.", forbidden.message)
+        assertEquals("The photo cannot be opened: its app does not allow it any more.", forbidden.sentence.english)
     }
 
     @Test

@@ -9,17 +9,27 @@ import org.junit.Assert.assertTrue
 import org.junit.Rule
 import org.junit.Test
 import org.junit.rules.TemporaryFolder
+import org.junit.runner.RunWith
 import org.pmsi.mobile.demo.Fixtures
+import org.pmsi.mobile.demo.R
+import org.pmsi.mobile.demo.Sentence
 import org.pmsi.mobile.demo.contract.ModelStore
 import org.pmsi.mobile.demo.contract.sha256
 import org.pmsi.mobile.demo.decodedPng
+import org.pmsi.mobile.demo.english
 import org.pmsi.mobile.demo.rows
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.RuntimeEnvironment
+import org.robolectric.annotation.Config
 
+@RunWith(RobolectricTestRunner::class)
+@Config(sdk = [34])
 class BenchmarkTest {
     @get:Rule
     val folder = TemporaryFolder()
 
     private val device = Device("Example", "Phone 1", "EX1000", "14", 34, "arm64-v8a")
+    private val resources = RuntimeEnvironment.getApplication().resources
     private var statuses = ArrayDeque(listOf(0, 1))
     private val store by lazy { ModelStore(listOf(Fixtures.file("models"), Fixtures.file("broken")), folder.root) }
     private val benchmark by lazy { Benchmark(store, ::decodedPng) { statuses.removeFirstOrNull() } }
@@ -32,7 +42,7 @@ class BenchmarkTest {
         assertNull(result.error)
         assertEquals(listOf(1, 2, 3, 4, 5), done)
 
-        val json = JSONObject(result.toJson("1.0", device).toString())
+        val json = JSONObject(result.toJson("1.0", device, resources).toString())
         assertSameShape(Fixtures.json("app_result.json"), json, "result")
         assertEquals("onnxruntime", json.getString("runtime"))
         assertEquals("cpu", json.getString("delegate"))
@@ -55,7 +65,7 @@ class BenchmarkTest {
 
     @Test
     fun `the golden samples of the model have their probabilities in the result`() {
-        val result = benchmark.run(BenchmarkRequest("ckpt.onnx", runs = 1)).toJson("1.0", device)
+        val result = benchmark.run(BenchmarkRequest("ckpt.onnx", runs = 1)).toJson("1.0", device, resources)
         val golden = store.goldenOf(store.find("ckpt.onnx").contract)!!
         val rows = result.getJSONArray("golden").rows()
         assertEquals(golden.samples.size, rows.size)
@@ -68,7 +78,7 @@ class BenchmarkTest {
     fun `a model without golden samples is measured all the same`() {
         Fixtures.file("models/ckpt.onnx").copyTo(File(folder.root, "ckpt.onnx"))
         val alone = Benchmark(ModelStore(listOf(folder.root), folder.root), ::decodedPng) { null }
-        val result = alone.run(BenchmarkRequest("ckpt.onnx", runs = 2)).toJson("1.0", device)
+        val result = alone.run(BenchmarkRequest("ckpt.onnx", runs = 2)).toJson("1.0", device, resources)
         assertTrue(result.isNull("golden"))
         assertTrue(result.isNull("thermal_status_before"))
         assertEquals(2, result.getJSONArray("latencies_ns").length())
@@ -89,10 +99,11 @@ class BenchmarkTest {
             )
         for ((request, problem) in requests) {
             val result = benchmark.run(request)
-            assertTrue("${result.error}", result.error.orEmpty().startsWith(problem))
+            val error = result.error!!.english
+            assertTrue(error, error.startsWith(problem))
             assertNull(result.measurement)
-            val json = JSONObject(result.toJson("1.0", device).toString())
-            assertEquals(result.error, json.getString("error"))
+            val json = JSONObject(result.toJson("1.0", device, resources).toString())
+            assertEquals(error, json.getString("error"))
             for (key in listOf("latencies_ns", "load_ms", "first_inference_ms", "golden")) assertTrue(json.isNull(key))
         }
     }
@@ -101,16 +112,17 @@ class BenchmarkTest {
     fun `a result is written as a whole, over an older one`() {
         val file = File(folder.root, "results/r.json")
         for (error in listOf("first", "second")) {
-            val result = BenchmarkResult(BenchmarkRequest("a.onnx"), null, null, error)
-            BenchmarkResult.write(result.toJson("1.0", device), file)
-            assertEquals(error, JSONObject(file.readText()).getString("error"))
+            val problem = Sentence(R.string.problem_other, error)
+            val result = BenchmarkResult(BenchmarkRequest("a.onnx"), null, null, problem)
+            BenchmarkResult.write(result.toJson("1.0", device, resources), file)
+            assertEquals("That did not work: $error", JSONObject(file.readText()).getString("error"))
             assertEquals(listOf("r.json"), file.parentFile?.list()?.toList())
         }
     }
 
     @Test
     fun `the model's own runtime and delegate are taken where none is named`() {
-        val result = benchmark.run(BenchmarkRequest("ckpt.onnx", runs = 1)).toJson("1.0", device)
+        val result = benchmark.run(BenchmarkRequest("ckpt.onnx", runs = 1)).toJson("1.0", device, resources)
         assertEquals(listOf("onnxruntime", "cpu"), listOf(result.getString("runtime"), result.getString("delegate")))
         assertNotNull(result.getString("runtime_version"))
         assertTrue(result.isNull("delegate_note"))

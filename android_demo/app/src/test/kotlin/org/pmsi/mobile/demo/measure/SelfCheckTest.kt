@@ -5,14 +5,20 @@ import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertTrue
 import org.junit.Test
+import org.junit.runner.RunWith
 import org.pmsi.mobile.demo.Fixtures
 import org.pmsi.mobile.demo.contract.Contract
 import org.pmsi.mobile.demo.contract.ContractReader
 import org.pmsi.mobile.demo.contract.ModelStore
 import org.pmsi.mobile.demo.decodedPng
+import org.pmsi.mobile.demo.english
 import org.pmsi.mobile.demo.rows
 import org.pmsi.mobile.demo.runtime.Delegate
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.annotation.Config
 
+@RunWith(RobolectricTestRunner::class)
+@Config(sdk = [34])
 class SelfCheckTest {
     private val judgements by lazy { Fixtures.json("judgements.json") }
     private val store by lazy { ModelStore(listOf(Fixtures.file("models")), Fixtures.file("models")) }
@@ -65,7 +71,7 @@ class SelfCheckTest {
             model.runtime.open(model.file, model.contract, Delegate.CPU, 1).use { classifier ->
                 val done = mutableListOf<Int>()
                 val result = SelfCheck.run(classifier, golden, ::decodedPng) { done += it }
-                assertTrue("$name: ${result.misses}", result.passed)
+                assertTrue("$name: ${result.misses.map { it.english }}", result.passed)
                 assertEquals((1..golden.samples.size).toList(), done)
 
                 val shuffled =
@@ -79,12 +85,9 @@ class SelfCheckTest {
                     )
                 val failed = SelfCheck.run(classifier, shuffled, ::decodedPng)
                 assertFalse(failed.passed)
-                assertTrue(
-                    failed.misses.toString(),
-                    failed.misses.any {
-                        Regex("difference .* > |SQNR .* < ").containsMatchIn(it)
-                    }
-                )
+                val misses = failed.misses.map { it.english }
+                val missed = Regex("difference .* > |signal to noise .* < ")
+                assertTrue("$misses", misses.any(missed::containsMatchIn))
             }
         }
     }

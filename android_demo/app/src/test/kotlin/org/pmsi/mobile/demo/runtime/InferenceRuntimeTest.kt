@@ -1,15 +1,22 @@
 package org.pmsi.mobile.demo.runtime
 
+import android.content.res.Resources
 import java.io.File
 import java.lang.reflect.InvocationTargetException
 import org.junit.Assert.assertEquals
 import org.junit.Assert.assertFalse
 import org.junit.Assert.assertThrows
 import org.junit.Test
+import org.junit.runner.RunWith
 import org.pmsi.mobile.demo.Fixtures
 import org.pmsi.mobile.demo.contract.Contract
 import org.pmsi.mobile.demo.contract.ContractReader
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.RuntimeEnvironment
+import org.robolectric.annotation.Config
 
+@RunWith(RobolectricTestRunner::class)
+@Config(sdk = [34])
 class InferenceRuntimeTest {
     @Test
     fun `a build has the runtimes whose sources are in it`() {
@@ -32,7 +39,7 @@ class InferenceRuntimeTest {
         assertEquals(
             "${model.name} needs ExecuTorch, which is not built into this app. " +
                 "Add executorch to pmsi.runtimes in gradle.properties and build again.",
-            failure.targetException.message
+            app.english(failure.targetException)
         )
     }
 
@@ -52,6 +59,13 @@ private class AppWithout(private val missing: String) : ClassLoader(InferenceRun
             val bytes = checkNotNull(stream).readBytes()
             defineClass(name, bytes, 0, bytes.size)
         }
+    }
+
+    /** What a [org.pmsi.mobile.demo.Problem] of this loader says. */
+    fun english(problem: Throwable): Any {
+        val sentence = problem.javaClass.getMethod("getSentence").invoke(problem)
+        val resources = RuntimeEnvironment.getApplication().resources
+        return sentence.javaClass.getMethod("text", Resources::class.java).invoke(sentence, resources)
     }
 
     /** A [Contract], but of this loader. */

@@ -7,10 +7,16 @@ import org.junit.Assert.assertSame
 import org.junit.Assert.assertThrows
 import org.junit.Assert.assertTrue
 import org.junit.Test
+import org.junit.runner.RunWith
 import org.pmsi.mobile.demo.Fixtures
 import org.pmsi.mobile.demo.contract.ContractReader
 import org.pmsi.mobile.demo.contract.ModelProblem
+import org.pmsi.mobile.demo.english
+import org.robolectric.RobolectricTestRunner
+import org.robolectric.annotation.Config
 
+@RunWith(RobolectricTestRunner::class)
+@Config(sdk = [34])
 class OnnxEngineTest {
     private val runtime = InferenceRuntime.ONNXRUNTIME
     private val model by lazy { Fixtures.models(".onnx").keys.first() }
@@ -49,7 +55,7 @@ class OnnxEngineTest {
         for (delegate in listOf(Delegate.XNNPACK, Delegate.NNAPI, Delegate.GPU)) {
             runtime.open(model, contract, delegate, 1).use { classifier ->
                 assertEquals(Delegate.CPU, classifier.delegate)
-                val note = classifier.note.orEmpty()
+                val note = classifier.note!!.english
                 assertTrue(note, note.startsWith("${delegate.id} could not be used, ran on cpu: "))
                 assertEquals(1f, classifier.classify(image).sum(), 1e-3f)
             }
@@ -62,7 +68,8 @@ class OnnxEngineTest {
         val words = File.createTempFile("words", ".onnx").apply { writeText("no model") }
         val problem =
             assertThrows(ModelProblem::class.java) { runtime.open(words, contract, Delegate.CPU, 1) }
-        assertTrue(problem.message, problem.message.startsWith("ONNX Runtime cannot open ${words.name}: "))
+        val said = problem.sentence.english
+        assertTrue(said, said.startsWith("ONNX Runtime cannot open ${words.name}: "))
         words.delete()
     }
 

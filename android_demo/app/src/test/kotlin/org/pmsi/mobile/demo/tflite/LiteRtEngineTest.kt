@@ -9,6 +9,7 @@ import org.junit.Assume.assumeTrue
 import org.junit.BeforeClass
 import org.junit.Test
 import org.pmsi.mobile.demo.Fixtures
+import org.pmsi.mobile.demo.R
 import org.pmsi.mobile.demo.contract.Contract
 import org.pmsi.mobile.demo.contract.ContractReader
 import org.pmsi.mobile.demo.contract.ModelProblem
@@ -64,8 +65,9 @@ class LiteRtEngineTest {
         for (delegate in listOf(Delegate.GPU, Delegate.XNNPACK)) {
             runtime.open(model, contract, delegate, 1).use { classifier ->
                 assertEquals(Delegate.CPU, classifier.delegate)
-                val note = classifier.note.orEmpty()
-                assertTrue(note, note.startsWith("${delegate.id} could not be used, ran on cpu: "))
+                val note = checkNotNull(classifier.note)
+                assertEquals(R.string.delegate_unused, note.id)
+                assertEquals(listOf(delegate.id, "cpu"), note.parts.take(2))
             }
         }
     }
@@ -75,7 +77,8 @@ class LiteRtEngineTest {
         val int8 = models.keys.first { ContractReader.read(it).precision == "int8" }
         val problem =
             assertThrows(ModelProblem::class.java) { runtime.open(int8, ContractReader.read(int8), Delegate.CPU, 1) }
-        assertTrue(problem.message, problem.message.startsWith("LiteRT cannot open ${int8.name}: "))
+        assertEquals(R.string.model_unopened, problem.sentence.id)
+        assertEquals(listOf("LiteRT", int8.name), problem.sentence.parts.take(2))
     }
 
     private fun floatModel(): Pair<File, Contract> =

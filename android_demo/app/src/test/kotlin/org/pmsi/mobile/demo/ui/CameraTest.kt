@@ -24,7 +24,9 @@ import java.nio.ByteBuffer
 import java.time.Duration
 import java.util.concurrent.CountDownLatch
 import org.junit.Assert.assertEquals
+import org.junit.Assert.assertFalse
 import org.junit.Assert.assertNotSame
+import org.junit.Assert.assertNull
 import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
@@ -172,6 +174,49 @@ class CameraTest {
     }
 
     @Test
+    fun `the camera waits while a benchmark runs`() {
+        withCamera()
+        open()
+        phone.tap(R.id.tab_benchmark)
+        phone.session.runBenchmark()
+        assertTrue(phone.activity.findViewById<View>(R.id.content).keepScreenOn)
+        phone.activity.findViewById<View>(R.id.tab_camera).performClick()
+        assertShows("A benchmark is running")
+        phone.layOut()
+        phone.picture("camera-waits")
+        assertNull(phone.activity.findViewById<TextureView>(R.id.preview).surfaceTextureListener)
+        phone.settle()
+        assertShows("The camera starts")
+        assertFalse(phone.activity.findViewById<View>(R.id.content).keepScreenOn)
+    }
+
+    @Test
+    fun `the screen stays on while the camera shows a picture`() {
+        withCamera()
+        open()
+        val live = phone.activity.findViewById<View>(R.id.live)
+        assertTrue(live.keepScreenOn && live.isShown)
+        (phone.screen as CameraScreen).tell(CameraProblem.IN_USE)
+        assertFalse(live.isShown)
+    }
+
+    @Test
+    fun `a network that gives no numbers ends the camera with a sentence`() {
+        Phone.withoutModels()
+        Phone.push(Fixtures.file("not-finite/not-finite.onnx"))
+        withCamera()
+        phone.open(R.id.tab_camera)
+        val preview = phone.activity.findViewById<TextureView>(R.id.preview)
+        preview.surfaceTextureListener!!.onSurfaceTextureAvailable(SurfaceTexture(0), preview.width, preview.height)
+        phone.settle()
+        val frames = (phone.screen as CameraScreen).frames(phone.session.model!!, Lens("0", false, 90, Size(64, 48)))
+        val photo = Bitmap.createBitmap(48, 64, Bitmap.Config.ARGB_8888)
+        phone.session.worker.post { frames.take(Frame(photo)) }
+        phone.settle()
+        assertShows("The model does not run", "On CPU it gives numbers that are no probabilities")
+    }
+
+    @Test
     fun `frames are turned upright whatever way the phone is held`() {
         val back = Lens("0", false, 90, Size(640, 480))
         assertEquals(listOf(90, 0, 270, 180), listOf(0, 90, 180, 270).map(back::rotation))
@@ -199,6 +244,19 @@ class CameraTest {
         assertEquals(Size(640, 480), Lens.chooseSize(sizes, 448))
         assertEquals(Size(1280, 960), Lens.chooseSize(sizes, 512))
         assertEquals(Size(1920, 1080), Lens.chooseSize(listOf(Size(1920, 1080), Size(1280, 720)), 1000))
+    }
+
+    @Test
+    fun `the preview is sharp in its view, in the proportions of the frames`() {
+        val frames = Size(640, 480)
+        val sizes = listOf(Size(4000, 3000), Size(1920, 1080), Size(1440, 1080), Size(1280, 960), frames)
+        val lens = Lens("0", false, 90, frames, Lens.previews(sizes, frames))
+        // A view in which the picture is 1080 x 1440 pixels, or 900 x 1200, or small, or larger than a preview can be.
+        assertEquals(Size(1440, 1080), lens.previewIn(1080, 1500))
+        assertEquals(Size(1280, 960), lens.previewIn(900, 1300))
+        assertEquals(frames, lens.previewIn(300, 400))
+        assertEquals(Size(1440, 1080), lens.previewIn(2000, 3000))
+        assertEquals(listOf(frames), Lens.previews(listOf(Size(1920, 1080)), frames))
     }
 
     private fun Bitmap.scaledTo(width: Int, height: Int) = Bitmap.createScaledBitmap(this, width, height, true)

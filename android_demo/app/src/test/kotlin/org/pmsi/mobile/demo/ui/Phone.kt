@@ -86,6 +86,15 @@ class Phone {
         return uri
     }
 
+    /** Lays the screen out anew, without waiting for what has been begun. */
+    fun layOut() {
+        val view = activity.window.decorView
+        view.measure(exactly(view.width), exactly(view.height))
+        view.layout(0, 0, view.width, view.height)
+    }
+
+    private fun exactly(size: Int) = View.MeasureSpec.makeMeasureSpec(size, View.MeasureSpec.EXACTLY)
+
     /** Paints the screen, or [view], to a PNG called [name]; [minimum] different colours are expected. */
     fun picture(name: String, view: View = activity.window.decorView, minimum: Int = 8) {
         val bitmap = Bitmap.createBitmap(view.width, view.height, Bitmap.Config.ARGB_8888)

@@ -26,6 +26,7 @@ import org.pmsi.mobile.demo.PhotoProvider
 import org.pmsi.mobile.demo.PhotoState
 import org.pmsi.mobile.demo.R
 import org.pmsi.mobile.demo.Session
+import org.pmsi.mobile.demo.measure.BenchmarkResult
 import org.pmsi.mobile.demo.ui.Phone.Companion.assumeModels
 import org.pmsi.mobile.demo.ui.Phone.Companion.push
 import org.pmsi.mobile.demo.ui.Phone.Companion.texts
@@ -184,6 +185,17 @@ class ScreensTest {
     }
 
     @Test
+    fun `a thermal status that a newer Android has is shown as its number`() {
+        openOnnx(R.id.tab_benchmark)
+        phone.tap(R.id.run)
+        val result = (phone.session.benchmark as BenchmarkState.Done).result
+        val hot = result.measurement!!.copy(thermalStatusBefore = 1, thermalStatusAfter = 9)
+        val shown = BenchmarkResult(result.request, result.modelSha256, hot, null)
+        BenchmarkResultView(phone.activity.window.decorView).show(shown)
+        assertShows("Thermal status: light before, 9 after")
+    }
+
+    @Test
     fun `the delegates are those of the runtime`() {
         openOnnx(R.id.tab_benchmark)
         val delegates = phone.activity.findViewById<Spinner>(R.id.delegate).adapter
@@ -236,6 +248,51 @@ class ScreensTest {
         phone.settle()
         phone.tap(R.id.run)
         assertShows("Passed")
+    }
+
+    @Test
+    fun `a network that gives no numbers is a problem on every screen`() {
+        withoutModels()
+        push(Fixtures.file("not-finite/not-finite.onnx"))
+        push(Fixtures.file("assets/models/ckpt.golden.zip"))
+        phone.open(R.id.tab_photo)
+        phone.choose(Fixtures.file("photos").photo())
+        assertShows("The model does not run", "On CPU it gives numbers that are no probabilities")
+        phone.picture("not-finite-photo")
+        phone.tap(R.id.tab_check)
+        phone.tap(R.id.run)
+        assertShows("Failed", "8 of 8 images give numbers that are no probabilities")
+        phone.picture("not-finite-check")
+        phone.tap(R.id.tab_benchmark)
+        phone.tap(R.id.run)
+        assertShows("On CPU it gives numbers that are no probabilities")
+    }
+
+    @Test
+    fun `golden samples that cannot be read are named`() {
+        val model = Fixtures.file("assets/models/ckpt.onnx")
+        withoutModels()
+        push(model)
+        push(File(phone.app.cacheDir, "ckpt.golden.zip").apply { writeText("no archive") })
+        phone.open(R.id.tab_check)
+        phone.tap(R.id.run)
+        assertShows("No golden samples", "ckpt.golden.zip cannot be read")
+        phone.picture("check-golden-damaged")
+    }
+
+    @Test
+    fun `a contract without a digest of itself is said to be unprotected`() {
+        withoutModels()
+        push(Fixtures.file("unprotected/ckpt.tflite"))
+        phone.open(R.id.tab_details)
+        assertShows("unprotected: it was written by an older pmsi-export")
+        phone.picture("details-unprotected")
+        push(Fixtures.file("protected/ckpt.tflite"))
+        phone.leaveAndReturn()
+        phone.tap(R.id.model)
+        shadowOf(ShadowDialog.getLatestDialog() as android.app.AlertDialog).clickOnItem(0)
+        phone.settle()
+        assertShows("unchanged since it was written")
     }
 
     @Test
