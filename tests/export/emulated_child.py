@@ -1,15 +1,15 @@
-"""Runs in the arm64 Python: `aarch64_child.py MODEL IN.npy OUT.npy`. IN: the model's own inputs, one after another.
+"""Runs under qemu: `emulated_child.py MODEL IN.npy OUT.npy [KEY=VALUE...]`. IN: the model's own inputs, one after
+another; the pairs are for ONNX Runtime's session.
 
 Needs numpy and the file's runtime, nothing of this project.
 """
 
-import platform
 import sys
 
 import numpy as np
 
 
-def run_tflite(model: str, inputs: np.ndarray) -> list[np.ndarray]:
+def run_tflite(model: str, inputs: np.ndarray, pairs: list[str]) -> list[np.ndarray]:
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=model, num_threads=1)
@@ -23,18 +23,19 @@ def run_tflite(model: str, inputs: np.ndarray) -> list[np.ndarray]:
     return outputs
 
 
-def run_onnx(model: str, inputs: np.ndarray) -> list[np.ndarray]:
+def run_onnx(model: str, inputs: np.ndarray, pairs: list[str]) -> list[np.ndarray]:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    for pair in pairs:
+        options.add_session_config_entry(*pair.split("="))
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
     return [session.run(None, {name: native})[0][0] for native in inputs]
 
 
 if __name__ == "__main__":
-    assert platform.machine() == "aarch64"
-    path, source, target = sys.argv[1:]
+    path, source, target, *given = sys.argv[1:]
     run = run_tflite if path.endswith(".tflite") else run_onnx
-    np.save(target, np.stack(run(path, np.load(source))))
+    np.save(target, np.stack(run(path, np.load(source), given)))

@@ -1,13 +1,16 @@
-"""Exported files as aarch64: qemu-user 10, an arm64 Python of Debian and arm64 wheels of the runtimes.
+"""Exported files on processors that are not at hand, under qemu-user 10.
 
-python -m tests.export.aarch64 fetch FOLDER              # Debian 12 on x86_64: fetch all of it into FOLDER, 0.3 GB
-python -m tests.export.aarch64 check FOLDER MODEL...     # the gates on the golden samples beside the models
+aarch64: an arm64 Python of Debian and arm64 wheels of the runtimes. avx2: an x86 without AVX-512 and VNNI (Haswell),
+this Python and its packages.
 
-Nothing is installed: the packages are unpacked in FOLDER. Times under qemu say nothing about a phone.
+python -m tests.export.emulated fetch FOLDER                      # Debian 12 on x86_64: all of it, 0.3 GB
+python -m tests.export.emulated check FOLDER aarch64 MODEL...     # the gates on the golden samples beside the models
+
+Nothing is installed: the packages are unpacked in FOLDER. Times under qemu say nothing.
 """
 
 import os
-import shutil
+import platform
 import subprocess
 import sys
 import tempfile
@@ -22,8 +25,10 @@ from pmsi_export.formats.open import load_file, read_contract
 from pmsi_export.runtime.runner import Image, Runner
 from pmsi_mobile.errors import PmsiError
 
-VARIABLE = "PMSI_AARCH64"
+VARIABLE = "PMSI_QEMU"
 """Environment variable that names the fetched folder for the tests."""
+EMULATORS = {"aarch64": "qemu-aarch64", "avx2": "qemu-x86_64"}
+"""Processor -> the program of qemu that emulates it."""
 SUFFIXES = (".tflite", ".onnx")
 _KEY = "/usr/share/keyrings/debian-archive-keyring.gpg"
 _SOURCES = f"""\
@@ -63,9 +68,8 @@ def fetch(folder: Path) -> None:
     for deb in debs.iterdir():
         target = folder / ("root" if deb.name.endswith("_arm64.deb") else "qemu")
         subprocess.run(["dpkg-deb", "-x", deb, target], check=True)
-    # Of the emulators of all processors one is wanted.
     for emulator in (folder / "qemu/usr/bin").glob("qemu-*"):
-        if emulator.name != "qemu-aarch64":
+        if emulator.name not in EMULATORS.values():
             emulator.unlink()
     constraints = Path(__file__).parents[2] / "constraints.txt"
     subprocess.run(
@@ -76,29 +80,37 @@ def fetch(folder: Path) -> None:
     )  # fmt: skip
 
 
-def why_not(folder: str | None) -> str | None:
-    """Why nothing can be run as aarch64 here."""
+def why_not(folder: str | None, processor: str) -> str | None:
+    """Why nothing can be run on the processor here."""
     if not folder:
-        return f"{VARIABLE} names no folder with qemu and arm64 runtimes: python -m tests.export.aarch64 fetch FOLDER"
-    qemu = _command(Path(folder))[0]
-    if not shutil.which(qemu):
-        return f"{qemu} is not there: python -m tests.export.aarch64 fetch {folder}"
+        return f"{VARIABLE} names no folder with qemu and arm64 runtimes: python -m tests.export.emulated fetch FOLDER"
+    qemu, *_, python = _command(Path(folder), processor)
+    missing = next((program for program in (qemu, python) if not Path(program).exists()), None)
+    if missing:
+        return f"{missing} is not there: python -m tests.export.emulated fetch {folder}"
+    if processor == "avx2" and platform.machine() != "x86_64":
+        return "this Python is not for x86_64"
     return None
 
 
-def probabilities(folder: Path, model: Path, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What the model gives as aarch64 for images uint8 [N, H, W, 3]: float32 [N, K]. Raises PmsiError."""
+def probabilities(
+    folder: Path, processor: str, model: Path, images: NDArray[np.uint8], *options: str
+) -> NDArray[np.float32]:
+    """What the model gives on the processor for images uint8 [N, H, W, 3]: float32 [N, K].
+
+    options: `key=value` for ONNX Runtime's session. Raises PmsiError.
+    """
     prepare = load_file(model, verify=False).prepare
     with tempfile.TemporaryDirectory() as scratch:
         source, target = Path(scratch) / "in.npy", Path(scratch) / "out.npy"
         np.save(source, np.stack([prepare(image) for image in images]))
-        child = Path(__file__).with_name("aarch64_child.py")
+        child = Path(__file__).with_name("emulated_child.py")
         done = subprocess.run(
-            [*_command(folder), child, model.resolve(), source, target],
+            [*_command(folder, processor), child, model.resolve(), source, target, *options],
             capture_output=True, text=True, timeout=_SECONDS, check=False,
         )  # fmt: skip
         if done.returncode:
-            raise PmsiError(f"{model.name} does not run as aarch64: {done.stderr.strip().splitlines()[-1]}")
+            raise PmsiError(f"{model.name} does not run on {processor}: {done.stderr.strip().splitlines()[-1]}")
         given: NDArray[np.float32] = np.load(target)
         return given
 
@@ -113,21 +125,22 @@ def runner_of(outputs: NDArray[np.float32]) -> Runner:
     return Runner(prepare=lambda image: image, run=run)
 
 
-def _command(folder: Path) -> list[str]:
+def _command(folder: Path, processor: str) -> list[str]:
+    qemu = str(folder / "qemu/usr/bin" / EMULATORS[processor])
+    if processor == "avx2":
+        # qemu has no transactional memory, and says so.
+        return [qemu, "-cpu", "Haswell-noTSX", sys.executable]
     root, site = folder / "root", folder / "site"
-    return [
-        *(str(folder / "qemu/usr/bin/qemu-aarch64"), "-L", str(root), "-E", f"PYTHONPATH={site}"),
-        str(root / "usr/bin/python3.11"),
-    ]
+    return [qemu, "-L", str(root), "-E", f"PYTHONPATH={site}", str(root / "usr/bin/python3.11")]
 
 
-def _check(folder: Path, model: Path) -> str:
+def _check(folder: Path, processor: str, model: Path) -> str:
     """A row of the table."""
     contract = read_contract(model)
     golden = golden_of(model, contract)
     if golden is None:
         raise PmsiError(f"no golden samples are beside {model}")
-    given = probabilities(folder, model, golden.images)
+    given = probabilities(folder, processor, model, golden.images)
     here = np.stack([load_file(model, verify=False).predict(image) for image in golden.images])
     measured = agreement(runner_of(given), golden.images, golden.probabilities)
     misses = GATES[contract.precision].misses(measured)
@@ -140,12 +153,13 @@ def _check(folder: Path, model: Path) -> str:
 
 
 if __name__ == "__main__":
-    verb, place, *models = sys.argv[1:]
+    verb, place, *rest = sys.argv[1:]
     if verb == "fetch":
         fetch(Path(place).resolve())
-        print(f"next: {VARIABLE}={os.path.abspath(place)} pytest tests/export/test_aarch64.py")
+        print(f"next: {VARIABLE}={os.path.abspath(place)} pytest tests/export/test_emulated.py")
     else:
         print("| file | precision | gate | max abs difference | top-1 agreement | SQNR dB | from this host's output |")
         print("|---|---|---|---|---|---|---|")
+        processor, *models = rest
         for path in models:
-            print(_check(Path(place).resolve(), Path(path)), flush=True)
+            print(_check(Path(place).resolve(), processor, Path(path)), flush=True)
