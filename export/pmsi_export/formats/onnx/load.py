@@ -13,7 +13,7 @@ def load(path: Path, threads: int = 1) -> Runner:
     """Open an ONNX file with ONNX Runtime on the CPU.
 
     An int8 file of a version that did not bound the sums of its weights is run in a way that does not overflow, which
-    takes twice as long on x86.
+    takes 1.5 to 2.5 times as long on x86.
     """
     import onnxruntime
 
