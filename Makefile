@@ -8,7 +8,9 @@ DEMO := demo
 # One computing thread per process: tests and converters run side by side.
 test: export OMP_NUM_THREADS = 1
 
-.PHONY: setup test lint demo apk clean
+quick: export OMP_NUM_THREADS = 1
+
+.PHONY: setup test quick lint demo apk clean
 
 setup: $(VENV)/installed
 
@@ -26,6 +28,10 @@ lint: setup
 
 test: lint
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+# What takes no conversion, no training and few processes.
+quick: setup
+	$(BIN)/pytest -m "not slow" -n $(JOBS)
 
 demo: setup
 	rm -rf $(DEMO)

@@ -15,6 +15,7 @@ from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
 from pmsi_mobile.config import Config, load_config
 from pmsi_mobile.methods.registry import Network, build_network
 from pmsi_mobile.network.mixing import mix
+from tests import slow
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -62,6 +63,15 @@ def make_checkpoint(path: Path, config: Config, classes: tuple[str, ...], images
     checkpoint = Checkpoint(config, classes, network.state_dict(), {}, Golden(images, probabilities), {})
     save_checkpoint(checkpoint, path)
     return path
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    return slow.is_left_out(collection_path, config) or None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    slow.mark(items)
 
 
 @pytest.fixture(scope="session")

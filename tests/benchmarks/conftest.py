@@ -51,6 +51,9 @@ class InferenceSession:
         self.name, self.calls = os.path.basename(path), 0
         self.random = random.Random(f"{self.name} {next(OPENED)}")
 
+    def get_modelmeta(self):
+        return SimpleNamespace(custom_metadata_map={})
+
     def get_inputs(self):
         return [SimpleNamespace(type="tensor(float)")]
 

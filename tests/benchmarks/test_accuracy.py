@@ -8,6 +8,7 @@ from shutil import which
 from types import SimpleNamespace
 
 import pytest
+import torch
 from PIL import Image
 
 from pmsi_bench.host import sustained
@@ -16,8 +17,9 @@ from pmsi_bench.results.host_result import BenchResult
 from pmsi_bench.subjects.subject import Job
 from pmsi_bench.subjects.sweep import Sweep, split_sweep
 from pmsi_mobile.errors import PmsiError
+from tests.benchmarks.command import pmsi_bench
 from tests.benchmarks.conftest import SIDE
-from tests.benchmarks.test_bench import pmsi_bench
+from tests.conftest import make_checkpoint, small_config
 
 FIXTURES = Path(__file__).parents[1] / "export/fixtures/v1"
 
@@ -43,8 +45,8 @@ def test_accuracy_threads_and_sustained_load_in_one_result(
         onnx_model("tiny.onnx"), "--rounds", 6, "--seconds", 1, "--accuracy", colours,
         "--sweep", "threads=1,2", f"size={SIDE}", "--sustained", 0.03, "--json", "--report", tmp_path / "page.html",
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    result = BenchResult.model_validate_json(done.stdout)
+    assert done.code == 0, done.err
+    result = BenchResult.model_validate_json(done.out)
     assert [(file.name, file.threads) for file in result.files] == [
         ("tiny.onnx, 1 thread", 1),
         ("tiny.onnx, 2 threads", 2),
@@ -63,7 +65,7 @@ def test_accuracy_threads_and_sustained_load_in_one_result(
     assert "10 photos of" in page
 
 
-def test_pytorch_is_a_reference_that_the_others_agree_with(tmp_path: Path):
+def test_pytorch_is_a_reference_that_the_others_agree_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     from pmsi_mobile.checkpoint import load_checkpoint
     from tests.export.conftest import draw_picture
 
@@ -73,20 +75,34 @@ def test_pytorch_is_a_reference_that_the_others_agree_with(tmp_path: Path):
             folder = tmp_path / split / classes[number % 2]
             folder.mkdir(parents=True, exist_ok=True)
             draw_picture(number).save(folder / f"{number}.png")
+    # No compiler is found: it would be at work for a minute.
+    monkeypatch.setenv("PATH", str(tmp_path))
     done = pmsi_bench(
         FIXTURES / "ckpt.pt", FIXTURES / "ckpt.tflite", "--rounds", 6, "--seconds", 1, "--accuracy", tmp_path,
         "--baseline", "ckpt.tflite", "--json",
     )  # fmt: skip
-    eager, compiled, exported = BenchResult.model_validate_json(done.stdout).files
+    eager, compiled, exported = BenchResult.model_validate_json(done.out).files
     assert (eager.name, eager.parity, eager.status) == ("ckpt.pt, eager", "reference", "measured")
-    assert done.returncode == 0, done.stderr
-    assert compiled.name == "ckpt.pt, compiled"
-    assert compiled.status == ("measured" if which("g++") else "not runnable"), compiled.reason
+    assert done.code == 0, done.err
+    assert (compiled.name, compiled.status) == ("ckpt.pt, compiled", "not runnable")
+    assert compiled.reason == "torch.compile needs a C++ compiler, and none is installed"
     assert (exported.accuracy.photos, exported.accuracy.agreement) == (6, 1.0)
     assert exported.accuracy.top1 == eager.accuracy.top1
     assert exported.figures.ratio.median == 1
     assert exported.work.delegated == 1
-    assert json.loads(done.stdout)["baseline"] == "ckpt.tflite"
+    assert json.loads(done.out)["baseline"] == "ckpt.tflite"
+
+
+@pytest.mark.skipif(not which("g++"), reason="torch.compile needs a C++ compiler")
+def test_the_compiled_reference_is_measured(tmp_path: Path):
+    config = small_config(model__backbone="test_resnet")
+    images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
+    done = pmsi_bench(make_checkpoint(tmp_path / "ckpt.pt", config, ("a", "b"), images), "--rounds", 1, "--json")
+    assert done.code == 0, done.err
+    assert [(file.name, file.status) for file in BenchResult.model_validate_json(done.out).files] == [
+        ("ckpt.pt, eager", "measured"),
+        ("ckpt.pt, compiled", "measured"),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -106,9 +122,9 @@ def test_pytorch_is_a_reference_that_the_others_agree_with(tmp_path: Path):
 def test_wrong_use_is_one_line(onnx_model: Callable[[str], Path], arguments: tuple[str, ...], reason: str):
     # Nothing is measured before: that would take the time of a lifetime.
     done = pmsi_bench(onnx_model("tiny.onnx"), "--rounds", 10**9, *arguments)
-    assert done.returncode == 2
-    assert reason in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert done.code == 2
+    assert reason in done.err
+    assert done.err.count("\n") == 1
 
 
 def test_what_is_swept_is_told_from_the_files():

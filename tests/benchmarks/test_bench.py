@@ -15,15 +15,9 @@ import pytest
 from pmsi_bench.results.host_result import BenchResult
 from pmsi_bench.subjects.collect import find_models, short_names
 from pmsi_mobile.errors import PmsiError
+from tests.benchmarks.command import pmsi_bench
 
 MakeModel = Callable[[str], Path]
-
-
-def pmsi_bench(*arguments: object) -> subprocess.CompletedProcess[str]:
-    code = "from pmsi_bench.commands.bench import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, timeout=500, check=False
-    )
 
 
 def test_help_answers_without_heavy_imports():
@@ -39,7 +33,9 @@ def test_help_answers_without_heavy_imports():
 
 def test_json_is_all_there_is_on_stdout(onnx_model: MakeModel):
     models = [onnx_model(name) for name in ("one.onnx", "two.onnx")]
-    done = pmsi_bench(*models, "--rounds", 6, "--seconds", 1, "--json")
+    code = "from pmsi_bench.commands.bench import main; main()"
+    command = [sys.executable, "-c", code, *models, "--rounds", "6", "--seconds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
     result = BenchResult.model_validate_json(done.stdout)
@@ -55,20 +51,20 @@ def test_folder_table_and_report(onnx_model: MakeModel, tmp_path: Path):
     onnx_model("models/worse.rejected.onnx")
     page = tmp_path / "report.html"
     done = pmsi_bench(tmp_path / "models", "--rounds", 6, "--seconds", 1, "--report", page)
-    assert done.returncode == 0, done.stderr
-    assert "good.onnx" in done.stdout
-    assert "worse" not in done.stdout
-    assert f"next: pmsi-predict {tmp_path}/models/good.onnx" in done.stdout.replace("\n", " ")
+    assert done.code == 0, done.err
+    assert "good.onnx" in done.out
+    assert "worse" not in done.out
+    assert f"next: pmsi-predict {tmp_path}/models/good.onnx" in done.out.replace("\n", " ")
     assert "good.onnx" in page.read_text()
 
 
 @pytest.mark.usefixtures("misbehaving_runtime")
 def test_failed_file_is_named_and_the_exit_code_is_one(onnx_model: MakeModel):
     done = pmsi_bench(onnx_model("crash.onnx"), "--rounds", 1, "--json")
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1
-    assert done.stderr.startswith("error: 1 of 1 files could not be measured: crash.onnx (its process ended")
-    assert [file.status for file in BenchResult.model_validate_json(done.stdout).files] == ["failed"]
+    assert done.code == 1
+    assert done.err.count("\n") == 1
+    assert done.err.startswith("error: 1 of 1 files could not be measured: crash.onnx (its process ended")
+    assert [file.status for file in BenchResult.model_validate_json(done.out).files] == ["failed"]
 
 
 def test_wrong_use_is_one_line_and_exit_code_two(tmp_path: Path):
@@ -87,10 +83,10 @@ def test_wrong_use_is_one_line_and_exit_code_two(tmp_path: Path):
         with pytest.raises(PmsiError, match=reason):
             _read_all(path)
     done = pmsi_bench(empty)
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: folder ")
-    assert done.stderr.count("\n") == 1
-    assert done.stdout == ""
+    assert done.code == 2
+    assert done.err.startswith("error: folder ")
+    assert done.err.count("\n") == 1
+    assert done.out == ""
 
 
 def _read_all(path: Path) -> None:
@@ -129,7 +125,7 @@ def test_odd_names_of_files_do_no_harm_to_reports(onnx_model: MakeModel, tmp_pat
     model = onnx_model("a|$x_{$<b>`,.onnx")
     page, table = tmp_path / "r.html", tmp_path / "r.md"
     done = pmsi_bench(model, "--rounds", 1, "--sustained", 0.02, "--report", page, "--report", table)
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.err
     assert "a|$x_{$&lt;b&gt;`,.onnx" in page.read_text()
     assert "a\\|$x_{$<b>`,.onnx" in table.read_text()
 
@@ -140,13 +136,13 @@ STEERING = "a\x1b[31m\n\u202eb"
 def test_names_do_not_steer_the_terminal(onnx_model: MakeModel, tmp_path: Path):
     model, table = onnx_model(f"{STEERING}.onnx"), tmp_path / f"{STEERING}.md"
     done = pmsi_bench(model, "--rounds", 1, "--report", table)
-    assert done.returncode == 0, done.stderr
-    assert "a\\x1b[31m\\n\\u202eb.onnx (ONNX Runtime, fp32) is the only file" in done.stdout
+    assert done.code == 0, done.err
+    assert "a\\x1b[31m\\n\\u202eb.onnx (ONNX Runtime, fp32) is the only file" in done.out
     refused = pmsi_bench(tmp_path / f"{STEERING}.none")
-    assert refused.returncode == 2
-    for text in (done.stdout, done.stderr, refused.stderr, table.read_text()):
+    assert refused.code == 2
+    for text in (done.out, done.err, refused.err, table.read_text()):
         assert not set("\x1b\u202e") & set(text)
-    assert refused.stderr.count("\n") == 1
+    assert refused.err.count("\n") == 1
 
 
 def test_of_a_folder_the_fp32_files_come_first(tmp_path: Path):

@@ -2,8 +2,6 @@
 
 import json
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from pmsi_bench.results.compare import compare
 from pmsi_bench.results.host_result import BenchResult
 from pmsi_bench.statistics import shift
+from tests.benchmarks.command import pmsi_bench
 
 FILES = {"base.tflite": 20.0, "other.tflite": 10.0}
 
@@ -154,21 +153,17 @@ def test_shift_of_samples_that_do_not_pair():
 def test_the_command_says_slower_and_fails(tmp_path: Path):
     for name, made in (("old", result(1)), ("new", result(2, other=1.2))):
         (tmp_path / f"{name}.json").write_text(made.model_dump_json())
-    code = "from pmsi_bench.commands.bench import main; main()"
-    command = [sys.executable, "-c", code, "--compare", tmp_path / "old.json", tmp_path / "new.json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert "other.tflite: slower, 1.19" in done.stdout
-    assert done.stderr == "error: slower than before: other.tflite\n"
-    plain = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
-    assert json.loads(plain.stdout)["changes"][0]["verdict"] == "slower"
+    done = pmsi_bench("--compare", tmp_path / "old.json", tmp_path / "new.json")
+    assert done.code == 1
+    assert "other.tflite: slower, 1.19" in done.out
+    assert done.err == "error: slower than before: other.tflite\n"
+    plain = pmsi_bench("--compare", tmp_path / "old.json", tmp_path / "new.json", "--json")
+    assert json.loads(plain.out)["changes"][0]["verdict"] == "slower"
 
 
 def test_what_is_no_result_is_one_line(tmp_path: Path):
     (tmp_path / "old.json").write_text('{"schema_version": 1}')
-    code = "from pmsi_bench.commands.bench import main; main()"
-    command = [sys.executable, "-c", code, "--compare", tmp_path / "old.json", tmp_path / "none.json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 2
-    assert "old.json is not a result of this version of pmsi-bench" in done.stderr
-    assert done.stderr.count("\n") == 1
+    done = pmsi_bench("--compare", tmp_path / "old.json", tmp_path / "none.json")
+    assert done.code == 2
+    assert "old.json is not a result of this version of pmsi-bench" in done.err
+    assert done.err.count("\n") == 1

@@ -22,9 +22,10 @@ from pmsi_bench.reports.phone_table import remarks
 from pmsi_bench.results.phone_result import DeviceResult
 from pmsi_mobile.files import write_text
 from pmsi_mobile.provenance import versions
+from tests.benchmarks.command import pmsi_bench
 from tests.benchmarks.phone.adbd.phone import App, Faults, Phone
 from tests.benchmarks.phone.adbd.server import adb_server
-from tests.benchmarks.phone.workbench import make_models, make_tool, plugged_in, pmsi_bench
+from tests.benchmarks.phone.workbench import make_models, make_tool, plugged_in
 
 MARKS = ("<!-- faults -->\n", "<!-- /faults -->\n")
 

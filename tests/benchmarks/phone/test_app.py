@@ -8,9 +8,10 @@ import pytest
 
 from pmsi_bench.phone.app_result import parse_app_result
 from pmsi_mobile.errors import MeasurementError
+from tests.benchmarks.command import pmsi_bench
 from tests.benchmarks.phone.adbd.demo_app import RUNTIMES, SENTENCES
 from tests.benchmarks.phone.adbd.phone import App, Phone
-from tests.benchmarks.phone.workbench import plugged_in, pmsi_bench
+from tests.benchmarks.phone.workbench import plugged_in
 
 SAMPLE = (Path(__file__).parents[1] / "app_result.json").read_bytes()
 

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.browser import assert_looks_right, needs_browser
+from tests.benchmarks.command import pmsi_bench
 from tests.benchmarks.phone.adbd.phone import Phone
-from tests.benchmarks.phone.workbench import make_tool, plugged_in, pmsi_bench
+from tests.benchmarks.phone.workbench import make_tool, plugged_in
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
+from tests.benchmarks.command import pmsi_bench
 from tests.benchmarks.phone.adbd.phone import Phone
-from tests.benchmarks.phone.workbench import plugged_in, pmsi_bench
+from tests.benchmarks.phone.workbench import plugged_in
 
 
 def test_two_files_on_two_delegates(adb: dict[str, str], phone: Phone, models: Path, tool: Path):

@@ -1,17 +1,13 @@
 """Real exported files, a pretended phone behind a real adb server, and the command run on them in this process."""
 
-import io
 import os
 import shutil
-import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest import mock
 
-from pmsi_bench.commands.bench import main
 from pmsi_bench.phone.record import DeviceRecord
 from pmsi_bench.phone.thermal import Thermal
 from pmsi_bench.results.phone_result import DeviceResult
@@ -28,25 +24,6 @@ SAMPLES = 3
 """Golden samples that are kept; each costs a start of the program."""
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What a command did."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def result(self) -> DeviceResult:
-        return DeviceResult.model_validate_json(self.out)
-
-    @property
-    def error(self) -> str:
-        """The one line that says what is wrong, without `error: `."""
-        [line] = [line for line in self.err.splitlines() if line.startswith("error: ")]
-        return line.removeprefix("error: ")
-
-
 @contextmanager
 def plugged_in(settings: dict[str, str], phone: Phone, *, state: str = "device", **adbd: object) -> Iterator[Daemon]:
     """The phone on the adb server of these settings, which is the one that this process uses meanwhile."""
@@ -55,23 +32,6 @@ def plugged_in(settings: dict[str, str], phone: Phone, *, state: str = "device",
         daemon = stack.enter_context(Daemon(phone, **adbd))
         stack.enter_context(connected(settings, daemon, state=state))
         yield daemon
-
-
-def pmsi_bench(*arguments: object) -> Shown:
-    """Run the command."""
-    out, err = io.StringIO(), io.StringIO()
-    code = 0
-    with (
-        mock.patch.object(sys, "argv", ["pmsi-bench", *map(str, arguments)]),
-        mock.patch.object(sys, "stdin", io.StringIO()),
-        redirect_stdout(out),
-        redirect_stderr(err),
-    ):
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-    return Shown(code, out.getvalue(), err.getvalue())
 
 
 def pretended_result(**fields: object) -> DeviceResult:
