@@ -77,13 +77,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
     content = read_tensors(path)
     if not isinstance(content, dict) or content.get("magic") != MAGIC:
         raise PmsiError(f"{path} is not a pmsi-mobile checkpoint: pass the ckpt.pt that pmsi-train wrote")
-    if content["schema_version"] > SCHEMA_VERSION:
+    version = content.get("schema_version")
+    if not isinstance(version, int):
+        raise PmsiError(f"{path} is an incomplete checkpoint: schema_version is missing or malformed")
+    if version > SCHEMA_VERSION:
         raise PmsiError(
-            f"{path} has checkpoint version {content['schema_version']}, this pmsi-mobile reads up to "
+            f"{path} has checkpoint version {version}, this pmsi-mobile reads up to "
             f"{SCHEMA_VERSION}: upgrade with pip install -U pmsi-mobile"
         )
     try:
-        return Checkpoint(
+        checkpoint = Checkpoint(
             config=parse_config(content["config"]),
             classes=tuple(content["classes"]),
             weights=content["weights"],
@@ -93,3 +96,21 @@ def load_checkpoint(path: Path) -> Checkpoint:
         )
     except (KeyError, TypeError) as error:
         raise PmsiError(f"{path} is an incomplete checkpoint: {error} is missing or malformed") from None
+    if problem := _problem(checkpoint):
+        raise PmsiError(f"{path} cannot be used: {problem}")
+    return checkpoint
+
+
+def _problem(checkpoint: Checkpoint) -> str | None:
+    """What does not fit together, or is not finite."""
+    golden, side = checkpoint.golden, checkpoint.config.preprocessing.crop
+    if golden.images.dtype != torch.uint8 or golden.images.shape != (len(golden.images), 3, side, side):
+        return f"its golden samples are {tuple(golden.images.shape)}, a crop of {side} needs [N, 3, {side}, {side}]"
+    if golden.probabilities.shape != (len(golden.images), len(checkpoint.classes)):
+        shape = tuple(golden.probabilities.shape)
+        return f"its golden samples have {shape} probabilities for {len(checkpoint.classes)} classes"
+    diverged = [name for name, weight in checkpoint.weights.items() if not torch.isfinite(weight).all()]
+    if diverged or not torch.isfinite(golden.probabilities).all():
+        where = diverged[0] if diverged else "the golden samples' probabilities"
+        return f"{where} has values that are not finite, its training diverged: train again at a lower learning rate"
+    return None

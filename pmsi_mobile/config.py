@@ -15,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import write_text
 
+LARGEST_SIDE = 4096
+"""Pixels of an input's side: what a file says is not allocated beyond it."""
 PRESETS = ("paper", "released", "mobile")
 
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -68,8 +70,8 @@ class Preprocessing(_Section):
     otherwise; `mean` and `std` are per RGB channel of pixels in 0..1.
     """
 
-    resize: int = Field(512, ge=32)
-    crop: int = Field(448, ge=32, multiple_of=32)
+    resize: int = Field(512, ge=32, le=LARGEST_SIDE)
+    crop: int = Field(448, ge=32, le=LARGEST_SIDE, multiple_of=32)
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat] = (0.229, 0.224, 0.225)
 

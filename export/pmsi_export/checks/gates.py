@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pmsi_export.contract.schema import Agreement, Parity
 from pmsi_export.runtime.runner import Image, Runner
+from pmsi_mobile.errors import MeasurementError
 
 CONFIDENT_MARGIN = 0.3
 """A photo on which the reference's first probability is this far above its second is one that it is sure of."""
@@ -44,16 +45,16 @@ class Gate:
         return ", ".join(parts)
 
     def misses(self, measured: Agreement) -> list[str]:
-        """What of `measured` is out of bounds, and by how much."""
+        """What of `measured` is not within bounds, and by how much. Only what compares true is within."""
         misses = []
-        if self.max_abs_difference is not None and measured.max_abs_difference > self.max_abs_difference:
+        if self.max_abs_difference is not None and not measured.max_abs_difference <= self.max_abs_difference:
             misses.append(f"max abs difference {measured.max_abs_difference:.2g} > {self.max_abs_difference:g}")
-        if self.top1_agreement is not None and measured.top1_agreement < self.top1_agreement:
+        if self.top1_agreement is not None and not measured.top1_agreement >= self.top1_agreement:
             misses.append(f"top-1 agreement {measured.top1_agreement:.1%} < {self.top1_agreement:.1%}")
-        if self.sqnr_db is not None and measured.sqnr_db is not None and measured.sqnr_db < self.sqnr_db:
+        if self.sqnr_db is not None and measured.sqnr_db is not None and not measured.sqnr_db >= self.sqnr_db:
             misses.append(f"SQNR {measured.sqnr_db:.1f} dB < {self.sqnr_db:g} dB")
         confident = measured.confident_agreement
-        if self.confident_agreement is not None and confident is not None and confident < self.confident_agreement:
+        if self.confident_agreement is not None and confident is not None and not confident >= self.confident_agreement:
             misses.append(
                 f"top-1 agreement {confident:.1%} < {self.confident_agreement:.1%} "
                 f"on the {measured.confident_images} images with a margin >= {CONFIDENT_MARGIN}"
@@ -61,7 +62,7 @@ class Gate:
         if self.accuracy_drop is not None and measured.top1 is not None and measured.reference_top1 is not None:
             drop = measured.reference_top1 - measured.top1
             # Both are shares of whole photos: a drop of exactly the bound differs from it by rounding alone.
-            if drop > self.accuracy_drop + 1e-9:
+            if not drop <= self.accuracy_drop + 1e-9:
                 misses.append(f"accuracy drop {100 * drop:.2f} > {100 * self.accuracy_drop:g} point")
         return misses
 
@@ -69,6 +70,8 @@ class Gate:
 _EXACT = Gate(max_abs_difference=1e-4, top1_agreement=1.0)
 _HALF = Gate(max_abs_difference=2e-2, top1_agreement=0.995)
 _COARSE = Gate(sqnr_db=17, confident_agreement=0.98, accuracy_drop=0.01)
+_FLOOR = Gate(sqnr_db=10, confident_agreement=0.8)
+"""What a coarse file must reach on the golden samples, whatever photos it was judged on: they are few, so it is low."""
 
 GATES: Mapping[str, Gate] = {
     "fp32": _EXACT,
@@ -91,10 +94,14 @@ def agreement(
 ) -> Agreement:
     """Compare a runner with the reference's probabilities [N, K] of the same N >= 1 images (uint8 [H, W, 3]).
 
-    labels: true classes of the images, for the accuracy of both. An output that is not a number counts as off by 1.
+    labels: true classes of the images, for the accuracy of both. Outputs with anything that is not finite count as off
+    by 1 and as another class.
     top_k: the runner gives zeros outside of its largest; a class left out is off by what it has more than one given.
-    Raises ValueError when the outputs are not [K] or the images are not N.
+    Raises ValueError when the outputs are not [K] or the images are not N, MeasurementError when the reference is not
+    finite: nothing can be compared with it.
     """
+    if not np.isfinite(reference).all():
+        raise MeasurementError("the training network's probabilities are not finite: its training diverged")
     outputs = []
     for image, expected in zip(images, reference, strict=True):
         probabilities = runner.predict(image)
@@ -102,8 +109,9 @@ def agreement(
             raise ValueError(f"the file gives {probabilities.shape} probabilities, {expected.shape} are expected")
         outputs.append(probabilities)
     expected = _largest(reference, np.stack(outputs)) if top_k else reference
-    difference = np.nan_to_num(np.abs(np.stack(outputs).astype(np.float64) - expected), nan=1.0)
-    top1, reference_top1 = np.stack(outputs).argmax(axis=1), reference.argmax(axis=1)
+    finite = np.asarray(np.isfinite(np.stack(outputs)).all(axis=1))
+    difference = np.where(finite[:, None], np.abs(np.stack(outputs).astype(np.float64) - expected), 1.0)
+    top1, reference_top1 = np.where(finite, np.stack(outputs).argmax(axis=1), -1), reference.argmax(axis=1)
     same = top1 == reference_top1
     second, first = np.sort(reference, axis=1)[:, -2:].T
     confident = first - second >= CONFIDENT_MARGIN
@@ -131,7 +139,8 @@ def judge(precision: str, golden: Agreement, photos: Agreement | None = None, *,
     """Apply the precision's gate to the golden samples and to the photos, where there are any.
 
     runtime: what ran the file, for the record.
-    A coarse precision is judged on the larger set alone: eight golden samples are too few for shares and noise.
+    A coarse precision is judged on the larger set: eight golden samples are too few for shares and noise. They keep a
+    floor of their own, which photos that say nothing cannot take away.
     """
     gate = GATES[precision]
     measured = {"golden samples": golden} | ({"photos": photos} if photos else {})
@@ -139,6 +148,8 @@ def judge(precision: str, golden: Agreement, photos: Agreement | None = None, *,
         name = "photos" if photos and photos.images >= golden.images else "golden samples"
         measured = {name: measured[name]}
     reasons = [f"{name}: {miss}" for name, values in measured.items() for miss in gate.misses(values)]
+    if gate is _COARSE and "golden samples" not in measured:
+        reasons += [f"golden samples: {miss}" for miss in _FLOOR.misses(golden)]
     few = max(values.images for values in measured.values())
     note = f"measured on {few} images only, {ENOUGH_PHOTOS} or more say enough: pass --data"
     return Parity(

@@ -3,16 +3,21 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pmsi_export.checks.gates import CONFIDENT_MARGIN
 from pmsi_export.graph.variant import Variant, load_variant
 from pmsi_export.runtime.preprocess import load_image
 from pmsi_mobile.data.calibration import FOLDER, PHOTOS
 from pmsi_mobile.data.images import list_images
 from pmsi_mobile.data.splits import Photo, load_data, photos_for_evaluation
 from pmsi_mobile.errors import PmsiError
+
+if TYPE_CHECKING:
+    from pmsi_mobile.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,46 @@ def evaluation_photos(
         reference.append(runner.predict(load_image(photo.path, config.preprocessing)))
         progress(len(reference), len(photos))
     labels = [photo.label for photo in photos]
+    if reason := no_evidence(np.stack(reference), labels, checkpoint):
+        raise PmsiError(f"the photos of {folder or path.parent / 'data.json'} cannot judge a file: {reason}")
     return EvaluationPhotos([photo.path for photo in photos], labels, np.stack(reference)), notes
+
+
+def no_evidence(reference: NDArray[np.float32], labels: Sequence[int], checkpoint: "Checkpoint") -> str | None:
+    """Why photos say nothing about a file: the training network, with probabilities [N, K] and true classes, does not
+    know what is on them. None where they do."""
+    golden = checkpoint.golden.probabilities.numpy()
+    if not _sure(reference).any() and _sure(golden).mean() >= 0.5:
+        return f"the training network is sure of none of the {len(labels)} photos, as it is of its own"
+    recorded = _recorded_accuracy(checkpoint)
+    right = int((reference.argmax(axis=1) == np.array(labels)).sum())
+    if recorded is not None and _upper_bound(right, len(labels)) < recorded / 2:
+        return (
+            f"the training network is right on {right} of {len(labels)}, on its own photos on {recorded:.0%}: "
+            "check that each folder has the photos of its class"
+        )
+    return None
+
+
+def _sure(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
+    second, first = np.sort(probabilities, axis=1)[:, -2:].T
+    return np.asarray(first - second >= CONFIDENT_MARGIN)
+
+
+def _recorded_accuracy(checkpoint: "Checkpoint") -> float | None:
+    for split in ("test", "val"):
+        heads = checkpoint.metrics.get(split, {}).get("heads", {})
+        if heads:
+            return float(heads.get("mix", next(iter(heads.values())))["top1"])
+    return None
+
+
+def _upper_bound(right: int, photos: int) -> float:
+    """99 % upper bound of a share (Wilson's interval)."""
+    z, share = 2.33, right / photos
+    middle = share + z**2 / (2 * photos)
+    spread = z * (share * (1 - share) / photos + z**2 / (4 * photos**2)) ** 0.5
+    return float((middle + spread) / (1 + z**2 / photos))
 
 
 def _run_photos(record: Path, classes: tuple[str, ...]) -> tuple[Sequence[Photo], Sequence[str]]:

@@ -49,6 +49,8 @@ def _lines(model: Path, contract: "Contract") -> Iterator[tuple[str, str]]:
     yield "created", f"{contract.created:%Y-%m-%d %H:%M} UTC"
     yield "checkpoint", contract.checkpoint_sha256
     yield "content", f"{contract.content_sha256}, unchanged"
+    seal = contract.contract_sha256
+    yield "contract", f"{seal}, unchanged" if seal else "not protected against changes: written by an earlier version"
 
 
 def _shortened(classes: tuple[str, ...]) -> str:

@@ -36,7 +36,8 @@ def predict(
         typer.echo(f"next: {command} {shlex.quote(str(model))}")
     unreadable = [prediction["photo"] for prediction in predictions if "error" in prediction]
     if unreadable:
-        raise MeasurementError(f"{len(unreadable)} of {len(paths)} photos cannot be read, the first is {unreadable[0]}")
+        of = f"{len(unreadable)} of {len(paths)} photos have"
+        raise MeasurementError(f"{of} no prediction, the first is {unreadable[0]}")
 
 
 def _list_photos(given: list[Path]) -> list[Path]:
@@ -69,6 +70,8 @@ def _open(model: Path) -> "tuple[Runner, tuple[str, ...], Preprocessing]":
 def _predict(
     path: Path, runner: "Runner", classes: tuple[str, ...], preprocessing: "Preprocessing", top: int
 ) -> dict[str, Any]:
+    import numpy as np
+
     from pmsi_export.runtime.preprocess import load_image
     from pmsi_mobile.data.images import UnreadableImage
 
@@ -77,6 +80,8 @@ def _predict(
     except UnreadableImage as error:
         return {"photo": str(path), "error": str(error)}
     probabilities = runner.predict(image)
+    if not np.isfinite(probabilities).all():
+        return {"photo": str(path), "error": "the model gives no probabilities for it, but what is not a number"}
     best = (-probabilities).argsort(kind="stable")[:top]
     return {
         "photo": str(path),
@@ -96,7 +101,7 @@ def _print_table(predictions: list[dict[str, Any]]) -> None:
     table = Table("photo", "top classes")
     for prediction in predictions:
         ranking = [f"{entry['probability']:6.1%}  {entry['class']}" for entry in prediction.get("top", [])]
-        table.add_row(prediction["photo"], "\n".join(ranking) or f"cannot be read: {prediction['error']}")
+        table.add_row(prediction["photo"], "\n".join(ranking) or f"no prediction: {prediction['error']}")
     Console(markup=False, highlight=False).print(table)
 
 

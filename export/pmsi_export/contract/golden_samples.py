@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PILImage
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
+from pmsi_export.contract.bounded_zip import read_entry
+from pmsi_mobile.config import LARGEST_SIDE
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import atomic_write
 
@@ -28,7 +30,7 @@ class GoldenSample(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     image: str
-    probabilities: list[float]
+    probabilities: list[FiniteFloat]
 
 
 class GoldenIndex(BaseModel):
@@ -39,9 +41,15 @@ class GoldenIndex(BaseModel):
     schema_version: Literal[1] = 1
     checkpoint_sha256: str
     head: Literal["mix", "concat"] | None
-    side: int
+    side: int = Field(ge=1, le=LARGEST_SIDE)
     classes: int
-    samples: list[GoldenSample]
+    samples: list[GoldenSample] = Field(min_length=1, max_length=1000)
+
+    @model_validator(mode="after")
+    def _rows_are_complete(self) -> "GoldenIndex":
+        if any(len(sample.probabilities) != self.classes for sample in self.samples):
+            raise ValueError(f"a sample has not {self.classes} probabilities")
+        return self
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,8 @@ def golden_of(model: Path, contract: "Contract") -> GoldenSamples | None:
         with _opened(path) as archive:
             index = _index(archive, path)
             if (index.checkpoint_sha256, index.head, index.side) == wanted:
+                if index.classes != len(contract.classes):
+                    raise _damaged(path)
                 return _samples(archive, index, path)
     return None
 
@@ -101,19 +111,27 @@ def _opened(path: Path) -> zipfile.ZipFile:
 
 def _index(archive: zipfile.ZipFile, path: Path) -> GoldenIndex:
     try:
-        return GoldenIndex.model_validate_json(archive.read("golden.json"))
+        return GoldenIndex.model_validate_json(read_entry(archive, "golden.json"))
     except (KeyError, zipfile.BadZipFile, ValidationError):
         raise _damaged(path) from None
 
 
 def _samples(archive: zipfile.ZipFile, index: GoldenIndex, path: Path) -> GoldenSamples:
     try:
-        images = [np.asarray(PILImage.open(archive.open(sample.image)).convert("RGB")) for sample in index.samples]
-    except (KeyError, OSError, zipfile.BadZipFile):
+        images = [_pixels(read_entry(archive, sample.image), index.side) for sample in index.samples]
+    except (KeyError, OSError, ValueError, zipfile.BadZipFile):
         raise _damaged(path) from None
     return GoldenSamples(
         np.stack(images), np.array([sample.probabilities for sample in index.samples], dtype=np.float32)
     )
+
+
+def _pixels(png: bytes, side: int) -> NDArray[np.uint8]:
+    """Raises ValueError, before anything is decoded, for a picture of another size."""
+    with PILImage.open(io.BytesIO(png)) as picture:
+        if picture.size != (side, side):
+            raise ValueError(f"{picture.size} is not {side} x {side}")
+        return np.asarray(picture.convert("RGB"))
 
 
 def _damaged(path: Path) -> PmsiError:

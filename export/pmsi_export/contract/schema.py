@@ -1,13 +1,15 @@
 """The artifact contract: what a client must know about an exported file, as JSON inside it and beside it."""
 
+import hashlib
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
-from pmsi_mobile.config import Preprocessing
+from pmsi_mobile.config import LARGEST_SIDE, Preprocessing
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import write_text
 
@@ -64,9 +66,9 @@ class PreprocessingSpec(_Part):
     resize_rule: Literal["stretch to resize x resize, bilinear, antialias"] = (
         "stretch to resize x resize, bilinear, antialias"
     )
-    resize: int
+    resize: int = Field(ge=1, le=LARGEST_SIDE)
     crop_rule: Literal["centre crop x crop"] = "centre crop x crop"
-    crop: int
+    crop: int = Field(ge=1, le=LARGEST_SIDE)
     normalisation: Literal["in the graph"] = "in the graph"
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -80,19 +82,19 @@ class Agreement(_Part):
     """An exported file against the training network on the same images."""
 
     images: int
-    max_abs_difference: float
+    max_abs_difference: FiniteFloat
     """Of probabilities."""
-    top1_agreement: float
+    top1_agreement: FiniteFloat
     """Share of images in 0..1."""
-    sqnr_db: float | None
+    sqnr_db: FiniteFloat | None
     """10 log10 of the reference's power over that of the difference, of all probabilities; null for no difference."""
     confident_images: int
     """Images on which the reference's first probability is at least 0.3 above its second."""
-    confident_agreement: float | None
+    confident_agreement: FiniteFloat | None
     """Share of them with the same top-1; null where there are none."""
-    top1: float | None = None
+    top1: FiniteFloat | None = None
     """Accuracy of the file where labels are known, in 0..1."""
-    reference_top1: float | None = None
+    reference_top1: FiniteFloat | None = None
     """The training network's, on the same images."""
 
 
@@ -114,11 +116,11 @@ class ResizeAccuracy(_Part):
     """Top-1 of the file on the same photos, resized as the contract says and in the ways of other programs, in 0..1."""
 
     photos: int
-    antialias: float
+    antialias: FiniteFloat
     """As the contract says; the others are what a client pays that resizes otherwise."""
-    bilinear: float
-    nearest: float
-    area: float
+    bilinear: FiniteFloat
+    nearest: FiniteFloat
+    area: FiniteFloat
 
 
 class Contract(_Part):
@@ -148,6 +150,25 @@ class Contract(_Part):
     """Accuracy as measured at training time, from the checkpoint."""
     content_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     """Of the file's content without this contract: ties the two together. Empty until the file is complete."""
+    contract_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    """Of this contract's JSON as it is in the file, this value left empty (see `seal`). Empty in files of versions that
+    did not protect it."""
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> "Contract":
+        outputs, side = self.output.top_k or len(self.classes), self.preprocessing.crop
+        sides = self.input.shape[1:3] if self.input.layout == "NHWC" else self.input.shape[2:4]
+        if self.output.shape != (1, outputs) or outputs > len(self.classes):
+            raise ValueError(f"output {list(self.output.shape)} does not fit {len(self.classes)} classes")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("two classes have the same name")
+        if sides != (side, side):
+            raise ValueError(f"input {list(self.input.shape)} does not fit a crop of {side}")
+        if (self.precision == "int8") != (self.input.dtype == "uint8"):
+            raise ValueError(f"an input of {self.input.dtype} does not fit the precision {self.precision}")
+        if side > self.preprocessing.resize:
+            raise ValueError(f"crop {side} is larger than resize {self.preprocessing.resize}")
+        return self
 
     @property
     def title(self) -> str:
@@ -172,6 +193,27 @@ class Embedded:
 
     text: str
     content_sha256: str
+
+
+_SEAL = re.compile(r'("contract_sha256": ?")([0-9a-f]{64})"')
+
+
+def seal(contract: Contract) -> Contract:
+    """The contract with its `contract_sha256`: the SHA-256 of its JSON with that value empty.
+
+    A reader replaces the value, which is there once, by nothing and compares: it needs no JSON writer of ours.
+    """
+    text = contract.model_copy(update={"contract_sha256": ""}).model_dump_json()
+    return contract.model_copy(update={"contract_sha256": hashlib.sha256(text.encode()).hexdigest()})
+
+
+def is_sealed(text: str) -> bool | None:
+    """Whether a contract's JSON is as `seal` wrote it; None where it has no seal, from versions that wrote none."""
+    seals = _SEAL.findall(text)
+    if not seals:
+        return None
+    unsealed = _SEAL.sub(r'\1"', text)
+    return len(seals) == 1 and hashlib.sha256(unsealed.encode()).hexdigest() == seals[0][1]
 
 
 def sidecar_path(model: Path) -> Path:

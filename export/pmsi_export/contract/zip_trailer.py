@@ -10,6 +10,7 @@ import json
 import zipfile
 from pathlib import Path
 
+from pmsi_export.contract.bounded_zip import LIMIT, read_entry
 from pmsi_export.contract.schema import Embedded
 from pmsi_mobile.errors import PmsiError
 
@@ -40,8 +41,11 @@ def extract(path: Path) -> Embedded:
             added = {Path(entry.filename).name: entry for entry in archive.infolist()[-2:]}
             if added.keys() != {LABELS, CONTRACT}:
                 return Embedded("", hashlib.sha256(content[: archive.start_dir]).hexdigest())
+            # All is stored as it is, but for some text of PyTorch's: what inflates to much more is of nobody we know.
+            if sum(entry.file_size for entry in archive.infolist()) > len(content) + LIMIT:
+                raise zipfile.BadZipFile("it would inflate to more than any file of pmsi-export")
             damaged = archive.testzip()
-            labels, text = (archive.read(added[name]).decode() for name in (LABELS, CONTRACT))
+            labels, text = (read_entry(archive, added[name]).decode() for name in (LABELS, CONTRACT))
             consistent = labels == _labels(text)
     # A damaged archive makes zipfile raise a dozen kinds of errors.
     except Exception as error:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from pmsi_export.contract.schema import Contract, parse_contract
-from pmsi_export.formats.registry import container, format_of, loader, require
+from pmsi_export.contract.schema import Contract, is_sealed, parse_contract
+from pmsi_export.formats.registry import FORMATS, container, format_of, get_format, loader, require
 from pmsi_export.runtime.runner import Runner, all_classes
 from pmsi_export.runtime.silence import silenced
 from pmsi_mobile.errors import PmsiError
@@ -47,6 +47,11 @@ def read_contract(model: Path) -> Contract:
     if not embedded.text:
         raise PmsiError(f"{model} has no contract inside, it is cut off or not from pmsi-export: {again}")
     contract = parse_contract(embedded.text.encode(), model)
+    if is_sealed(embedded.text) is False:
+        raise PmsiError(f"{model} is damaged: its contract has changed since it was written: {again}")
+    if contract.format != known.name:
+        suffix = get_format(contract.format).suffix if contract.format in FORMATS else contract.format
+        raise PmsiError(f"{model} is a {contract.format} file under another name: rename it to {suffix}")
     if contract.content_sha256 != embedded.content_sha256:
         raise PmsiError(f"{model} has changed since it was exported, or has the contract of another file: {again}")
     return contract

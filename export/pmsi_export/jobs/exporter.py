@@ -17,6 +17,7 @@ from pmsi_export.contract.schema import (
     Contract,
     Parity,
     ResizeAccuracy,
+    seal,
     sidecar_path,
     write_sidecar,
 )
@@ -61,6 +62,7 @@ def export(job: Job) -> Exported:
         measured = _measure(staged, job, contract, loaded) if job.verify else {}
         digest = container(known).extract(staged).content_sha256
         final = contract.model_copy(update={**measured, "content_sha256": digest})
+        final = seal(final)
         container(known).embed(staged, final.model_dump_json())
         _check_classes(staged, loaded.classes)
         golden = folder / job.golden.name

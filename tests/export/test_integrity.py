@@ -1,0 +1,274 @@
+"""What changed after an export, does not fit together or says nothing is refused wherever it comes in."""
+
+import json
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from pmsi_export.checks.gates import GATES, agreement, judge
+from pmsi_export.checks.photos import no_evidence
+from pmsi_export.contract.bounded_zip import read_entry
+from pmsi_export.contract.golden_samples import GoldenSamples, golden_of, write_golden
+from pmsi_export.contract.schema import Contract, is_sealed, seal
+from pmsi_export.contract.zip_trailer import CONTRACT, LABELS
+from pmsi_export.formats.open import read_contract
+from pmsi_export.formats.registry import FORMATS, container
+from pmsi_export.runtime.runner import Runner, nhwc
+from pmsi_mobile.checkpoint import load_checkpoint, save_checkpoint
+from pmsi_mobile.errors import MeasurementError, PmsiError
+from tests.export.conftest import run_command
+from tests.export.test_contract import contract as any_contract
+from tests.export.test_embed import FORMATS_IN_ONE_FILE, contract_of, plain_model
+
+FIXTURES = Path(__file__).parent / "fixtures" / "v1"
+
+
+def sealed_model(name: str, path: Path) -> Path:
+    module = container(FORMATS[name])
+    plain_model(name, path)
+    module.embed(path, seal(contract_of(name, module.extract(path).content_sha256)).model_dump_json())
+    return path
+
+
+def with_contract(name: str, path: Path, text: str) -> Path:
+    """The same model with another contract, consistent in itself, as any zip tool or ONNX library can write it."""
+    plain_model(name, path)
+    container(FORMATS[name]).embed(path, text)
+    return path
+
+
+CHANGES = {
+    "another resize": lambda text: text.replace('"resize":256', '"resize":300'),
+    "two classes swapped": lambda text: text.replace('["käna","teal, green"]', '["teal, green","käna"]'),
+    "a gate passed": lambda text: text.replace('"status":"not measured"', '"status":"passed"'),
+    "another seal": lambda text: text[:-66] + "0" * 64 + text[-2:],
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("name", FORMATS_IN_ONE_FILE)
+def test_a_contract_that_was_changed_in_the_file_is_refused(tmp_path, name, change):
+    suffix = FORMATS[name].suffix
+    model = sealed_model(name, tmp_path / f"model{suffix}")
+    text = container(FORMATS[name]).extract(model).text
+    assert read_contract(model).contract_sha256
+    assert CHANGES[change](text) != text
+    changed = with_contract(name, tmp_path / f"changed{suffix}", CHANGES[change](text))
+    with pytest.raises(PmsiError, match="its contract has changed since it was written"):
+        read_contract(changed)
+
+
+def test_the_seal_can_be_checked_without_a_json_writer():
+    text = seal(any_contract()).model_dump_json()
+    assert is_sealed(text)
+    assert is_sealed(text.replace('"contract_sha256":"', '"contract_sha256": "')) is False
+    assert is_sealed(any_contract().model_dump_json()) is None
+    assert is_sealed(text[:-1] + f',"contract_sha256":"{"0" * 64}"}}') is False
+    # A class may be called anything: quotes are escaped in JSON.
+    odd = any_contract().model_copy(update={"classes": ('"contract_sha256":"' + "0" * 64 + '"', "other")})
+    assert is_sealed(seal(odd).model_dump_json())
+
+
+def test_contracts_of_before_are_read_and_said_to_be_unprotected(tmp_path):
+    assert read_contract(FIXTURES / "ckpt.tflite").contract_sha256 == ""
+    told = run_command("pmsi-export", "--info", FIXTURES / "ckpt.tflite")
+    assert told.status == 0
+    assert "not protected" in told.stdout
+    sealed = sealed_model("tflite", tmp_path / "model.tflite")
+    assert "not protected" not in run_command("pmsi-export", "--info", sealed).stdout
+
+
+@pytest.mark.parametrize(("name", "other"), [("tflite", ".pte"), ("executorch", ".tflite"), ("tflite", ".ptl")])
+def test_a_file_under_another_formats_name_is_refused(tmp_path, name, other):
+    model = sealed_model(name, tmp_path / f"model{FORMATS[name].suffix}")
+    renamed = model.rename(tmp_path / f"model{other}")
+    with pytest.raises(PmsiError, match=r"under another name|has no contract inside|damaged") as error:
+        read_contract(renamed)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": [str(number) for number in range(3000)]}, "does not fit 3000 classes"),
+        ({"classes": ["a", "a"]}, "two classes have the same name"),
+        ({"precision": "int8"}, "does not fit the precision int8"),
+        ({"output": {"shape": [1, 3], "top_k": 3}}, "does not fit 2 classes"),
+        ({"input": {"layout": "NCHW", "shape": [1, 224, 224, 3]}}, "does not fit a crop of 224"),
+        ({"preprocessing": {"resize": 200}}, "larger than resize"),
+        ({"preprocessing": {"resize": 10**6, "crop": 10**6}}, "less than or equal to 4096"),
+        ({"parity": {"golden": {"sqnr_db": float("nan")}}}, "parity"),
+    ],
+)
+def test_a_contract_that_does_not_agree_with_itself_is_refused_at_the_door(tmp_path, change, message):
+    values = json.loads(any_contract().model_dump_json())
+    for key, value in change.items():
+        values[key] = {**values[key], **value} if isinstance(value, dict) else value
+    with_contract("tflite", tmp_path / "model.tflite", json.dumps(values))
+    with pytest.raises(PmsiError, match=message) as error:
+        read_contract(tmp_path / "model.tflite")
+    assert "\n" not in str(error.value)
+
+
+def test_a_contract_that_would_inflate_is_not_inflated(tmp_path):
+    plain_model("tflite", tmp_path / "model.tflite")
+    with zipfile.ZipFile(tmp_path / "model.tflite", "a", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(LABELS, "a\n")
+        archive.writestr(CONTRACT, b" " * (64 << 20))
+    with pytest.raises(PmsiError, match="it would inflate to more"):
+        read_contract(tmp_path / "model.tflite")
+
+
+def test_an_entry_larger_than_its_limit_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("large", b"0" * 5000)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert read_entry(archive, "large", 5000) == b"0" * 5000
+        with pytest.raises(zipfile.BadZipFile):
+            read_entry(archive, "large", 4999)
+
+
+def golden_zip(tmp_path: Path, change) -> tuple[Path, Contract]:
+    """Golden samples of the contract beside a model, their parts by name changed."""
+    contract = any_contract()
+    images = np.zeros((2, 224, 224, 3), np.uint8)
+    write_golden(GoldenSamples(images, np.float32([[0.9, 0.1], [0.2, 0.8]])), contract, tmp_path / "m.golden.zip")
+    with zipfile.ZipFile(tmp_path / "m.golden.zip") as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    change(parts)
+    with zipfile.ZipFile(tmp_path / "m.golden.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in parts.items():
+            archive.writestr(name, content)
+    return tmp_path / "m.tflite", contract
+
+
+def larger_picture(parts):
+    import io
+
+    png = io.BytesIO()
+    Image.new("RGB", (3000, 3000)).save(png, "PNG")
+    parts["0.png"] = png.getvalue()
+
+
+def edit_index(change):
+    def edit(parts):
+        index = json.loads(parts["golden.json"])
+        change(index)
+        parts["golden.json"] = json.dumps(index).encode()
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        larger_picture,
+        lambda parts: parts.update({"1.png": b"no picture"}),
+        edit_index(lambda index: index["samples"].clear()),
+        edit_index(lambda index: index["samples"][0]["probabilities"].pop()),
+        edit_index(lambda index: index["samples"][0].update(probabilities=[float("nan"), 1.0])),
+        edit_index(lambda index: index.update(classes=3, samples=[{"image": "0.png", "probabilities": [1, 0, 0]}])),
+    ],
+)
+def test_golden_samples_that_do_not_fit_are_refused(tmp_path, change):
+    model, contract = golden_zip(tmp_path, lambda parts: None)
+    assert len(golden_of(model, contract).images) == 2
+    model, contract = golden_zip(tmp_path, change)
+    with pytest.raises(PmsiError, match="does not hold golden samples"):
+        golden_of(model, contract)
+
+
+REFERENCE = np.float32(
+    [[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.05, 0.95], [0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.1, 0.9]]
+)
+
+
+def measured(outputs: np.ndarray):
+    rows = iter(outputs)
+    runner = Runner(nhwc, lambda native: next(rows))
+    return agreement(runner, np.zeros((len(outputs), 2, 2, 3), np.uint8), REFERENCE[: len(outputs)])
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("precision", GATES)
+def test_an_output_that_is_not_finite_passes_no_gate(precision, number):
+    outputs = REFERENCE.copy()
+    outputs[0, 0] = number
+    assert judge(precision, measured(REFERENCE)).status == "passed"
+    assert judge(precision, measured(outputs)).status == "failed"
+    # Neither as golden samples beside photos that are all right, nor the other way round.
+    many = measured(REFERENCE).model_copy(update={"images": 300})
+    assert judge(precision, measured(np.full_like(REFERENCE, number)), many).status == "failed"
+    assert (
+        judge(precision, measured(REFERENCE), measured(outputs).model_copy(update={"images": 300})).status == "failed"
+    )
+
+
+def test_nothing_is_compared_with_a_reference_that_is_not_finite():
+    runner = Runner(nhwc, lambda native: REFERENCE[0])
+    with pytest.raises(MeasurementError, match="not finite"):
+        agreement(runner, np.zeros((1, 2, 2, 3), np.uint8), np.float32([[np.nan, 1]]))
+
+
+def test_photos_that_say_nothing_do_not_take_away_the_golden_samples_floor():
+    wrong = REFERENCE[:, ::-1]
+    walls = measured(REFERENCE).model_copy(update={"images": 300, "confident_images": 0, "confident_agreement": None})
+    judged = judge("int8", measured(wrong), walls)
+    assert judged.status == "failed"
+    assert "golden samples: SQNR" in judged.reason
+
+
+def test_photos_that_the_training_network_does_not_know_are_no_evidence(checkpoint):
+    loaded = load_checkpoint(checkpoint)
+    sure = torch.eye(len(loaded.classes))[:1].repeat(8, 1) * 0.9 + 0.1 / len(loaded.classes)
+    metrics = {"val": {"photos": 100, "heads": {"mix": {"top1": 0.8, "top5": 1.0}}}}
+    loaded = replace(loaded, metrics=metrics, golden=replace(loaded.golden, probabilities=sure))
+    known = sure[:1].numpy().repeat(40, axis=0)
+    assert no_evidence(known, [0] * 30 + [1] * 10, loaded) is None
+    assert "right on 4 of 40" in no_evidence(known, [0] * 4 + [1] * 36, loaded)
+    walls = np.full((20, len(loaded.classes)), 1 / len(loaded.classes), np.float32)
+    assert "sure of none of the 20 photos" in no_evidence(walls, [0] * 20, loaded)
+    # A network that is never sure, or that recorded nothing, is not held against itself.
+    unsure = replace(loaded, metrics={}, golden=replace(loaded.golden, probabilities=torch.from_numpy(walls[:8])))
+    assert no_evidence(walls, [0] * 20, unsure) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("weight", r"has values that are not finite, its training diverged"),
+        ("golden", r"has values that are not finite"),
+        ("images", r"its golden samples are \(8, 3, 32, 32\)"),
+        ("rows", r"probabilities for"),
+        ("version", r"schema_version is missing or malformed"),
+        ("crop", r"4096"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_together_is_one_clear_line(tmp_path, checkpoint, change, message):
+    loaded, path = load_checkpoint(checkpoint), tmp_path / "ckpt.pt"
+    if change == "weight":
+        name = next(name for name, weight in loaded.weights.items() if name.endswith("bias"))
+        loaded.weights[name][0] = float("nan")
+    golden = loaded.golden
+    if change == "golden":
+        golden.probabilities[0, 0] = float("inf")
+    if change == "images":
+        golden = replace(golden, images=golden.images[:, :, :32, :32])
+    if change == "rows":
+        golden = replace(golden, probabilities=golden.probabilities[:, :-1])
+    save_checkpoint(replace(loaded, golden=golden), path)
+    if change in ("version", "crop"):
+        content = torch.load(path, weights_only=True)
+        if change == "version":
+            content["schema_version"] = "one"
+        else:
+            content["config"]["preprocessing"].update(resize=1_000_000, crop=999_968)
+        torch.save(content, path)
+    with pytest.raises(PmsiError, match=message) as error:
+        load_checkpoint(path)
+    assert "\n" not in str(error.value)
