@@ -78,11 +78,11 @@ def broken(kind, file):
     ("kind", "message"),
     [
         ("missing", "does not exist"),
-        ("truncated", "cannot be read as a checkpoint"),
-        ("empty", "cannot be read as a checkpoint"),
-        ("text", "cannot be read as a checkpoint"),
-        ("pickle", "cannot be read as a checkpoint"),
-        ("code", "cannot be read as a checkpoint"),
+        ("truncated", "it is cut off or corrupt"),
+        ("empty", "is empty: copy or download it again"),
+        ("text", "is a text file"),
+        ("pickle", "it is cut off or corrupt"),
+        ("code", "could run code"),
         ("foreign", "is not a pmsi-mobile checkpoint"),
         ("future", "checkpoint version 99"),
         ("incomplete", "incomplete checkpoint"),
@@ -101,8 +101,8 @@ def test_an_unusable_checkpoint_is_one_clear_line_and_runs_no_code(file, kind, m
 def test_a_failed_write_leaves_the_old_file(file, monkeypatch):
     before = file.read_bytes()
 
-    def fail(content, path):
-        path.write_bytes(b"half")
+    def fail(content, opened):
+        opened.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", fail)
