@@ -47,7 +47,7 @@ def put_in_place(staged: Path, target: Path) -> None:
     """
     for part in (staged, *staged.rglob("*")):
         if part.is_file():
-            with open(part, "rb") as file:
+            with open(part, "r+b") as file:
                 os.fsync(file.fileno())
     if target.is_dir():
         set_aside(target, staged.parent)
