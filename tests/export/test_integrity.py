@@ -18,6 +18,8 @@ from pmsi_export.contract.schema import Contract, is_sealed, seal
 from pmsi_export.contract.zip_trailer import CONTRACT, LABELS
 from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import FORMATS, container
+from pmsi_export.jobs.android_assets import put_into_app
+from pmsi_export.jobs.job import Job
 from pmsi_export.runtime.runner import Runner, nhwc
 from pmsi_mobile.checkpoint import load_checkpoint, save_checkpoint
 from pmsi_mobile.errors import MeasurementError, PmsiError
@@ -272,3 +274,32 @@ def test_a_checkpoint_that_does_not_fit_together_is_one_clear_line(tmp_path, che
     with pytest.raises(PmsiError, match=message) as error:
         load_checkpoint(path)
     assert "\n" not in str(error.value)
+
+
+def test_what_is_put_into_the_app_is_one_set(tmp_path):
+    models = tmp_path / "app/src/main/assets/models"
+    models.mkdir(parents=True)
+    contract = any_contract().model_copy(update={"format": "tflite"})
+    old = contract.model_copy(update={"checkpoint_sha256": "1" * 64})
+
+    def model(path: Path, of: Contract) -> Path:
+        plain_model("tflite", path)
+        module = container(FORMATS["tflite"])
+        digest = module.extract(path).content_sha256
+        module.embed(path, seal(of.model_copy(update={"content_sha256": digest})).model_dump_json())
+        return path
+
+    for name, of in (
+        ("ckpt-int8.tflite", old),
+        ("ckpt-fp16.tflite", contract),
+        ("ckpt.onnx.tflite", old),
+        ("ckpt-int8-dynamic.tflite", contract),
+        ("other.tflite", old),
+    ):
+        model(models / name, of)
+    jobs = [Job(tmp_path / "ckpt.pt", "tflite", precision, tmp_path, "ckpt") for precision in ("fp32", "int8-dynamic")]
+    model(jobs[0].target, contract)
+    jobs[0].golden.write_bytes(b"golden")
+    assert put_into_app(jobs[:1], jobs[1:], tmp_path) == ["ckpt-int8-dynamic.tflite", "ckpt-int8.tflite"]
+    kept = {"ckpt.tflite", "ckpt.golden.zip", "ckpt-fp16.tflite", "ckpt.onnx.tflite", "other.tflite"}
+    assert {path.name for path in models.iterdir()} == kept

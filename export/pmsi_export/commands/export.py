@@ -19,6 +19,7 @@ from pmsi_export.graph.variant import Variant
 from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.subprocesses import Failure, export_apart, prepare_int8_apart, silence_tracker, stop_all
 from pmsi_mobile.console.cli import entry_point
+from pmsi_mobile.console.terminal import say
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
@@ -151,7 +152,9 @@ def export(
         write_labels(made[0].contract.classes, folder / f"{stem}.labels.txt")
     good = [job for job, outcome in outcomes if not why_not(outcome)]
     if android:
-        put_into_app(good, android)
+        rejected = [job for job, outcome in outcomes if why_not(outcome)]
+        for name in put_into_app(good, rejected, android):
+            say(f"note: removed {name} from the app: it is of another checkpoint, or was rejected now", err=True)
 
     if as_json:
         typer.echo(json.dumps([row(job, outcome) for job, outcome in outcomes]))
