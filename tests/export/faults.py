@@ -22,6 +22,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pmsi_export.checks.gates import judge
 from pmsi_export.checks.photos import EvaluationPhotos
 from pmsi_export.contract.schema import Contract
 from pmsi_export.contract.zip_trailer import CONTRACT, LABELS
@@ -464,6 +465,41 @@ def other_metadata(workshop: Workshop) -> Caught | None:
     path.write_bytes(content)
     module.embed(path, module.extract(workshop.good("tflite", "int8").path).text)
     return by_contract(path)
+
+
+@fault("another resize in the contract", "the finished .pte: pmsi.json, written anew with any zip tool")
+def edited_contract(workshop: Workshop) -> Caught | None:
+    path, module = workshop.copy("executorch"), container(FORMATS["executorch"])
+    text = module.extract(path).text
+    with ZipFile(path) as archive:
+        content = path.read_bytes()[: archive.infolist()[-2].header_offset]
+    path.write_bytes(content)
+    module.embed(path, text.replace('"resize":', '"resize":1'))
+    return by_contract(path)
+
+
+@fault("a weight that is not a number", "the checkpoint: one bias of a training that diverged")
+def diverged(workshop: Workshop) -> Caught | None:
+    path = Path(tempfile.mkdtemp(dir=workshop.root)) / "ckpt.pt"
+    loaded = load_checkpoint(workshop.checkpoint)
+    next(weight for name, weight in loaded.weights.items() if name.endswith("bias"))[0] = float("nan")
+    save_checkpoint(loaded, path)
+    try:
+        workshop.export("onnx", checkpoint=path)
+    except PmsiError as error:
+        return Caught("checkpoint, when it is loaded", str(error).replace(f"{path.parent}/", ""))
+    return None
+
+
+@fault("photos of blank walls", "the photos that an int8 file is judged by, whose golden samples are 2 dB")
+def blank_walls(workshop: Workshop) -> Caught | None:
+    exported = workshop.good("tflite", "int8").contract.parity
+    assert exported.golden
+    assert exported.photos
+    poor = exported.golden.model_copy(update={"sqnr_db": 2.0, "confident_agreement": 0.75})
+    walls = exported.photos.model_copy(update={"confident_images": 0, "confident_agreement": None})
+    judged = judge("int8", poor, walls)
+    return Caught("int8 gate", str(judged.reason)) if judged.status == "failed" else None
 
 
 def table(workshop: Workshop) -> str:
