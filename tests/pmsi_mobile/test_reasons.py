@@ -103,6 +103,7 @@ def test_a_write_that_fails_names_the_file_and_leaves_the_old_one(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="file names there are Unicode")
+@pytest.mark.slow
 def test_file_names_that_are_no_text_are_trained_on_and_written_as_codes(tmp_path):
     """In a locale without any characters but ASCII."""
     write_birds(tmp_path / "birds", species=2, train=4, val=1, test=1, size=72, seed=0)
