@@ -1,9 +1,10 @@
 """From a photo to the uint8 tensor that training, evaluation and export all see."""
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2 import functional as F
 
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.resizes import RESIZES, Resize, eval_pixels, stretch
@@ -11,7 +12,7 @@ from pmsi_mobile.data.resizes import RESIZES, Resize, eval_pixels, stretch
 
 def eval_transform(photo: Image.Image, preprocessing: Preprocessing, resize: Resize = "antialias") -> Tensor:
     """Stretch, centre crop -> uint8 [3, crop, crop]."""
-    return torch.from_numpy(eval_pixels(photo, preprocessing, resize).transpose(2, 0, 1).copy())
+    return _as_tensor(eval_pixels(photo, preprocessing, resize))
 
 
 def train_transform(
@@ -26,8 +27,8 @@ def train_transform(
     top, left = torch.randint(preprocessing.resize - crop + 1, (2,), generator=generator).tolist()
     flip = bool(torch.rand((), generator=generator) < 0.5)
     resize = RESIZES[int(torch.randint(len(RESIZES), (), generator=generator))] if mixed_resize else "antialias"
-    cropped = F.crop(stretch(photo, preprocessing.resize, resize), top, left, crop, crop)
-    return F.pil_to_tensor(F.horizontal_flip(cropped) if flip else cropped)
+    cropped = np.asarray(stretch(photo, preprocessing.resize, resize).crop((left, top, left + crop, top + crop)))
+    return _as_tensor(cropped[:, ::-1] if flip else cropped)
 
 
 def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -35,3 +36,8 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     mean = torch.tensor(preprocessing.mean, device=images.device).view(3, 1, 1)
     std = torch.tensor(preprocessing.std, device=images.device).view(3, 1, 1)
     return (images / 255 - mean) / std
+
+
+def _as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+    """uint8 [H, W, 3] -> uint8 [3, H, W]."""
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())

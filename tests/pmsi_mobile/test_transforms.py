@@ -75,6 +75,25 @@ def test_the_centre_is_that_of_torchvision(resize, crop):
     assert np.array_equal(eval_pixels(photo, preprocessing), expected.permute(1, 2, 0))
 
 
+@settings(deadline=None)
+@given(seed=st.integers(0, 1000), width=st.integers(40, 90), mixed=st.booleans())
+def test_a_training_crop_and_its_mirror_image_are_those_of_torchvision(seed, width, mixed):
+    photo, preprocessing = noise(width, 60), Preprocessing(resize=41, crop=32)
+    transformed = train_transform(photo, preprocessing, torch.Generator().manual_seed(seed), mixed_resize=mixed)
+    draws = torch.Generator().manual_seed(seed)
+    top, left = torch.randint(10, (2,), generator=draws).tolist()
+    flip = bool(torch.rand((), generator=draws) < 0.5)
+    resize = RESIZES[int(torch.randint(4, (), generator=draws))] if mixed else "antialias"
+    cropped = F.crop(stretch(photo, 41, resize), top, left, 32, 32)
+    assert torch.equal(transformed, F.pil_to_tensor(F.horizontal_flip(cropped) if flip else cropped))
+
+
+def test_photos_are_loaded_without_torchvision():
+    """Where processes do not fork, each loader process would import it, which takes longer than importing PyTorch."""
+    code = "import sys, pmsi_mobile.data.loading, pmsi_mobile.training.loop; assert 'torchvision' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_pixels_need_no_torch():
     code = "import sys, pmsi_mobile.data.images, pmsi_mobile.data.resizes; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -37,11 +37,13 @@ def load_variant(path: Path, variant: Variant) -> "Checkpoint":
     Raises PmsiError when the checkpoint cannot be used, or has no such head or not so many classes.
     """
     # Here and not above: the command line passes variants on without PyTorch.
+    import numpy as np
     import torch
-    from torchvision.transforms.v2 import functional as F
+    from PIL import Image
 
     from pmsi_export.runtime.reference import reference_runner
     from pmsi_mobile.checkpoint import Golden, load_checkpoint
+    from pmsi_mobile.data.resizes import stretch
 
     checkpoint = load_checkpoint(path)
     if variant.head == "concat" and checkpoint.config.method == "baseline":
@@ -56,6 +58,8 @@ def load_variant(path: Path, variant: Variant) -> "Checkpoint":
     resized = preprocessing.model_copy(update={"resize": resize, "crop": side})
     other = replace(checkpoint, config=checkpoint.config.model_copy(update={"preprocessing": resized}))
     runner = reference_runner(other, variant.head)
-    images = F.resize(checkpoint.golden.images, [side, side], antialias=True)
-    probabilities = [torch.from_numpy(runner.predict(image.permute(1, 2, 0).numpy())) for image in images]
-    return replace(other, golden=Golden(images, torch.stack(probabilities)))
+    photos = (Image.fromarray(image.permute(1, 2, 0).numpy()) for image in checkpoint.golden.images)
+    images = [np.array(stretch(photo, side, "antialias")) for photo in photos]
+    probabilities = [torch.from_numpy(runner.predict(image)) for image in images]
+    golden = Golden(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), torch.stack(probabilities))
+    return replace(other, golden=golden)
