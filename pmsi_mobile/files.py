@@ -1,10 +1,13 @@
-"""Atomic writes: a reader sees the old file or the new one, never half of one."""
+"""Files: atomic writes (a reader sees the old file or the new one, never half of one), digests, sizes."""
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from pmsi_mobile.errors import PmsiError
 
 
 @contextmanager
@@ -25,6 +28,24 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise PmsiError when nothing can be written in `folder`, which need not exist; leaves nothing behind."""
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise PmsiError(
+            f"nothing can be written in {existing} ({(error.strerror or str(error)).lower()}): choose another --output"
+        ) from None
+
+
+def check_photo_folder(path: Path) -> None:
+    """Raise PmsiError when `path` is no folder."""
+    if not path.is_dir():
+        raise PmsiError(f"{path} is no folder: give the folder that holds the photos")
 
 
 def write_text(path: Path, text: str) -> None:

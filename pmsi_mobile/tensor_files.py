@@ -15,16 +15,7 @@ def read_tensors(path: Path) -> Any:
 
     Tensors and plain values only. Raises PmsiError with a plain reason when there is no such file or it is none.
     """
-    if not path.is_file():
-        raise PmsiError(f"{path} does not exist" if not path.exists() else f"{path} is a folder, not a file")
-    try:
-        with open(path, "rb") as file:
-            head = file.read(4096)
-    except OSError as error:
-        raise PmsiError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
-    reason = _why_no_tensors(path, head)
-    if reason:
-        raise PmsiError(f"{path} {reason}")
+    head = check_tensors(path)
     import torch
 
     try:
@@ -46,6 +37,25 @@ def read_tensors(path: Path) -> Any:
         raise _corrupt(path) from None
     except Exception:
         raise _corrupt(path) from None
+
+
+def check_tensors(path: Path) -> bytes:
+    """The first bytes of a file, once they say that it may hold tensors. Imports no PyTorch: a command says at once
+    that a file is none.
+
+    Raises PmsiError with a plain reason otherwise.
+    """
+    if not path.is_file():
+        raise PmsiError(f"{path} does not exist" if not path.exists() else f"{path} is a folder, not a file")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(4096)
+    except OSError as error:
+        raise PmsiError(f"{path} cannot be read: {(error.strerror or str(error)).lower()}") from None
+    reason = _why_no_tensors(path, head)
+    if reason:
+        raise PmsiError(f"{path} {reason}")
+    return head
 
 
 def _corrupt(path: Path) -> PmsiError:

@@ -1,12 +1,13 @@
 """What a start and what `--resume` of pmsi-train may do with a run folder."""
 
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from pmsi_mobile.config import Config, flatten, load_config, override, read_config, save_config
+from pmsi_mobile.console.progress import loading_pytorch
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.tensor_files import check_tensors
 
 # What a resumed run may change: speed and length, and what only its start needed.
 _FREE = frozenset({"data.workers", "train.save_minutes", "train.epochs", "model.weights", "model.start_from"})
@@ -14,6 +15,8 @@ _FREE = frozenset({"data.workers", "train.save_minutes", "train.epochs", "model.
 
 def architecture(checkpoint: Path) -> dict[str, Any]:
     """Overrides that make a run start from a checkpoint's weights: its network, its photos' size, and the file."""
+    check_tensors(checkpoint)
+    loading_pytorch()
     from pmsi_mobile.checkpoint import load_checkpoint
 
     values = flatten(load_checkpoint(checkpoint).config)
@@ -59,18 +62,6 @@ def resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume:
     if "train.epochs" in given:
         notes.append(f"the learning rate goes on along the schedule of {asked.train.epochs} epochs")
     return override(config, given), notes
-
-
-def check_writable(folder: Path) -> None:
-    """Raise PmsiError when nothing can be written in `folder`, which need not exist; leaves nothing behind."""
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=existing):
-            pass
-    except OSError as error:
-        raise PmsiError(
-            f"nothing can be written in {existing} ({(error.strerror or str(error)).lower()}): choose another --output"
-        ) from None
 
 
 def begin(folder: Path, config: Config) -> None:

@@ -9,7 +9,6 @@ from pmsi_mobile.commands._device import HELP as DEVICE_HELP
 from pmsi_mobile.commands._device import Device, choose_device
 from pmsi_mobile.config import Resize
 from pmsi_mobile.console.cli import entry_point
-from pmsi_mobile.errors import PmsiError
 
 
 def evaluate(
@@ -38,24 +37,24 @@ def evaluate(
     from rich.console import Console
     from rich.table import Table
 
-    from pmsi_mobile.console.progress import loading, progress
+    from pmsi_mobile.console.progress import loading_pytorch, progress
+    from pmsi_mobile.data.splits import check_split, photos_for_evaluation
+    from pmsi_mobile.files import check_photo_folder, check_writable
+    from pmsi_mobile.tensor_files import check_tensors
 
-    if not checkpoint.is_file():
-        raise PmsiError(f"checkpoint {checkpoint} does not exist")
-    if not data.is_dir():
-        raise PmsiError(f"{data} is no folder: give the folder that holds the photos")
-    loading("PyTorch")
+    check_split(split)
+    check_tensors(checkpoint)
+    check_photo_folder(data)
+    folder = output or checkpoint.parent / "eval"
+    check_writable(folder)
+    loading_pytorch()
     import torch
 
     from pmsi_mobile import evaluation, records
     from pmsi_mobile.checkpoint import load_checkpoint
-    from pmsi_mobile.commands._run_folder import check_writable
     from pmsi_mobile.data.loading import EvalPhotos, eval_loader
-    from pmsi_mobile.data.splits import photos_for_evaluation
 
     device = torch.device(choose_device(place))
-    folder = output or checkpoint.parent / "eval"
-    check_writable(folder)
     loaded = load_checkpoint(checkpoint)
     config = loaded.config
     with progress("checking photos") as report:

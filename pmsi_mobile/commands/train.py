@@ -9,7 +9,7 @@ import typer
 from pmsi_mobile.commands._device import HELP as DEVICE_HELP
 from pmsi_mobile.commands._device import Device, choose_device
 from pmsi_mobile.console.cli import entry_point
-from pmsi_mobile.console.progress import loading
+from pmsi_mobile.console.progress import loading_pytorch
 from pmsi_mobile.errors import Interrupted, PmsiError
 
 if TYPE_CHECKING:
@@ -61,9 +61,17 @@ def train(
     On several GPUs or machines: torchrun --nproc-per-node N -m pmsi_mobile.commands.train DATA ...
     """
     from pmsi_mobile.commands._print_config import as_commented_yaml
-    from pmsi_mobile.commands._run_folder import architecture, check_writable, is_begun, resolve
+    from pmsi_mobile.commands._run_folder import architecture, is_begun, resolve
     from pmsi_mobile.config import load_config, parse_assignments, read_overrides, save_config
+    from pmsi_mobile.files import check_photo_folder, check_writable
+    from pmsi_mobile.network.sources import check_source
 
+    if data is None and not print_config:
+        raise PmsiError("DATA is missing: give the folder that holds the photos (--help shows how)")
+    if data:
+        check_photo_folder(data)
+    if split and not split.is_file():
+        raise PmsiError(f"--split {split} does not exist: give the data.json of a run")
     named = {
         "method": method,
         "model.backbone": backbone,
@@ -77,19 +85,14 @@ def train(
         | {key: value for key, value in named.items() if value is not None}
         | parse_assignments(assignments or [])
     )
-    if print_config:
+    if data is None or print_config:
         typer.echo(as_commented_yaml(load_config(preset or "mobile", overrides)), nl=False)
         return
-    if data is None:
-        raise PmsiError("DATA is missing: give the folder that holds the photos (--help shows how)")
     folder = output or Path("runs") / data.resolve().name
     config, notes = resolve(preset, overrides, folder, resume)
-    if not data.is_dir():
-        raise PmsiError(f"{data} is no folder: give the folder that holds the photos")
-    if split and not split.is_file():
-        raise PmsiError(f"--split {split} does not exist: give the data.json of a run")
     check_writable(folder)
-    loading("PyTorch")
+    check_source(config.model.weights)
+    loading_pytorch()
 
     from accelerate import Accelerator, DistributedDataParallelKwargs
 

@@ -25,7 +25,7 @@ def progress(description: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
-def loading(what: str) -> None:
-    """Say that `what` is being imported, which takes seconds; nothing where stderr is no terminal."""
-    if sys.stderr.isatty():
-        print(f"loading {what} ...", file=sys.stderr, flush=True)
+def loading_pytorch() -> None:
+    """Say that PyTorch is about to be imported, which takes seconds; nothing where stderr is no terminal."""
+    if sys.stderr.isatty() and "torch" not in sys.modules:
+        print("loading PyTorch ...", file=sys.stderr, flush=True)

@@ -81,6 +81,12 @@ def open_data(
     return DataSet(root, listing.layout, listing.classes, **photos, notes=(*listing.notes, *skipped, *absent))
 
 
+def check_split(name: str) -> None:
+    """Raise PmsiError for what `photos_for_evaluation` takes for no split."""
+    if name not in (*SPLITS, "all", "auto"):
+        raise PmsiError(f"no split is called {name}: choose train, val, test, all or auto")
+
+
 def photos_for_evaluation(
     root: Path,
     classes: tuple[str, ...],
@@ -97,8 +103,7 @@ def photos_for_evaluation(
     `open_data` makes under the same fractions and seed. `root` need not have every class.
     Raises PmsiError for a class that `classes` lacks, and for a split without photos.
     """
-    if split not in (*SPLITS, "all", "auto"):
-        raise PmsiError(f"no split is called {split}: choose train, val, test, all or auto")
+    check_split(split)
     candidates = ("test", "val") if split == "auto" else (split,)
     listing = _list_photos(root)
     _refuse_unknown(listing, classes, "the checkpoint")

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.extras import how_to_install
-from pmsi_mobile.network.weights import hub_name, load_matching, read_weights
+from pmsi_mobile.network.sources import hub_name
+from pmsi_mobile.network.weights import load_matching, read_weights
 
 _MOBILENET_V2_CUTS = ((0, 1), (1, 4), (4, 7), (7, 14), (14, 19))
 # timm builds this one as its weights need it only where it fetches them.

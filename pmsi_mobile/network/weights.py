@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.extras import how_to_install
+from pmsi_mobile.network.sources import check_source, hub_name
 from pmsi_mobile.tensor_files import read_tensors
 
 State = Mapping[str, Tensor]
@@ -23,23 +24,9 @@ def read_weights(source: str) -> Any:
 
     Raises PmsiError when it cannot be had.
     """
-    path = Path(source)
+    check_source(source)
     hub = hub_name(source)
-    if hub and not path.exists():
-        return _fetch_from_hub(hub)
-    if not path.exists():
-        raise PmsiError(
-            f"weights file {path} does not exist (--weights takes a file, imagenet, none, or hf-hub:OWNER/NAME)"
-        )
-    return read_tensors(path)
-
-
-def hub_name(name: str) -> str | None:
-    """`OWNER/NAME` of a name that timm's users write for a model of the hub; None for any other."""
-    for prefix in ("hf-hub:", "hf_hub:"):
-        if name.startswith(prefix):
-            return name.removeprefix(prefix)
-    return name if name.startswith("timm/") else None
+    return _fetch_from_hub(hub) if hub and not Path(source).exists() else read_tensors(Path(source))
 
 
 def _fetch_from_hub(name: str) -> Any:

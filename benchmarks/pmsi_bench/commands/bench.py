@@ -129,7 +129,10 @@ def bench(
         bench_on_device(paths, options, tuple(reports or ()), as_json=as_json, command=command)
         return
     from pmsi_bench.commands._on_host import HostOptions, bench_on_host
+    from pmsi_mobile.files import check_photo_folder
 
+    if accuracy:
+        check_photo_folder(accuracy)
     host = HostOptions(
         threads=swept.threads or (threads,),
         sides=swept.sides,

@@ -10,7 +10,9 @@ from pmsi_bench.subjects.function import Function, function_of
 from pmsi_export.contract.schema import PreprocessingSpec
 from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import get_format
+from pmsi_mobile.console.progress import loading_pytorch
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.tensor_files import check_tensors
 
 CHECKPOINT = "checkpoint"
 """The format of a reference."""
@@ -82,6 +84,8 @@ def _exported(name: str, model: Path) -> Subject:
 
 
 def _references(name: str, checkpoint: Path) -> list[Subject]:
+    check_tensors(checkpoint)
+    loading_pytorch()
     from pmsi_mobile.checkpoint import load_checkpoint
     from pmsi_mobile.files import sha256
 

@@ -23,10 +23,15 @@ def show_diagnosis(paths: Sequence[Path], int8: bool, calibration: Path | None, 
     from dataclasses import asdict
 
     from pmsi_export.checks.inspect import diagnose, diagnose_checkpoint
+    from pmsi_mobile.console.progress import loading_pytorch
+    from pmsi_mobile.tensor_files import check_tensors
 
     rows = []
     for path in paths:
         of_checkpoint = path.suffix in CHECKPOINT_SUFFIXES
+        if of_checkpoint:
+            check_tensors(path)
+            loading_pytorch()
         diagnosis = diagnose_checkpoint(path) if of_checkpoint else diagnose(path)
         losses = _int8_losses(path, calibration) if int8 and of_checkpoint else []
         if as_json:

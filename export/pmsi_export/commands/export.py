@@ -114,6 +114,8 @@ def export(
     from pmsi_export.commands._export_output import print_table, row, why_not
     from pmsi_export.contract.schema import write_labels
     from pmsi_export.jobs.android_assets import check_app, put_into_app
+    from pmsi_mobile.files import check_photo_folder, check_writable
+    from pmsi_mobile.tensor_files import check_tensors
 
     if no_verify and data:
         raise PmsiError("--no-verify measures nothing: leave out --data")
@@ -129,9 +131,14 @@ def export(
         calibrating = calibration_photos(calibration, checkpoint, needed=needed)
     if android:
         check_app(android, [known for known, _ in chosen])
+    check_tensors(checkpoint)
+    if data:
+        check_photo_folder(data)
+    folder = output or checkpoint.parent
+    check_writable(folder)
     exact = all(precision == "fp32" for _, precision in chosen)
     photos = None if no_verify or (exact and not data) else _evaluation_photos(data, checkpoint, variant)
-    folder, stem = output or checkpoint.parent, name or f"{checkpoint.stem}{variant}"
+    stem = name or f"{checkpoint.stem}{variant}"
     jobs = [
         Job(
             checkpoint,
@@ -208,9 +215,9 @@ def _choose(
 
 
 def _evaluation_photos(folder: Path | None, checkpoint: Path, variant: Variant) -> "EvaluationPhotos | None":
-    from pmsi_mobile.console.progress import loading, progress
+    from pmsi_mobile.console.progress import loading_pytorch, progress
 
-    loading("PyTorch")
+    loading_pytorch()
     from pmsi_export.checks.photos import evaluation_photos
 
     with progress("training network") as report:
