@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from pmsi_mobile.commands._device import HELP as DEVICE_HELP
-from pmsi_mobile.commands._device import Device, choose_device
 from pmsi_mobile.config import Resize
 from pmsi_mobile.console.cli import entry_point
+from pmsi_mobile.training.device import HELP as DEVICE_HELP
+from pmsi_mobile.training.device import Device, choose_device
 
 
 def evaluate(
@@ -40,7 +40,7 @@ def evaluate(
     from pmsi_mobile.console.progress import loading_pytorch, progress
     from pmsi_mobile.data.splits import check_split, photos_for_evaluation
     from pmsi_mobile.files import check_photo_folder, check_writable
-    from pmsi_mobile.tensor_files import check_tensors
+    from pmsi_mobile.tensor_check import check_tensors
 
     check_split(split)
     check_tensors(checkpoint)

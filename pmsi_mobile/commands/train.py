@@ -1,22 +1,17 @@
 """`pmsi-train`: a folder of photos in, a run folder with ckpt.pt out."""
 
 import shlex
+from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from pmsi_mobile.commands._device import HELP as DEVICE_HELP
-from pmsi_mobile.commands._device import Device, choose_device
 from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.console.progress import loading_pytorch
 from pmsi_mobile.errors import Interrupted, PmsiError
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-
-    from pmsi_mobile.config import Config
-    from pmsi_mobile.data.splits import DataSet
+from pmsi_mobile.training.device import HELP as DEVICE_HELP
+from pmsi_mobile.training.device import Device
 
 
 def train(
@@ -61,10 +56,10 @@ def train(
     On several GPUs or machines: torchrun --nproc-per-node N -m pmsi_mobile.commands.train DATA ...
     """
     from pmsi_mobile.commands._print_config import as_commented_yaml
-    from pmsi_mobile.commands._run_folder import architecture, is_begun, resolve
     from pmsi_mobile.config import load_config, parse_assignments, read_overrides, save_config
     from pmsi_mobile.files import check_photo_folder, check_writable
     from pmsi_mobile.network.sources import check_source
+    from pmsi_mobile.training.run_folder import architecture, is_begun, resolve
 
     if data is None and not print_config:
         raise PmsiError("DATA is missing: give the folder that holds the photos (--help shows how)")
@@ -91,28 +86,23 @@ def train(
     folder = output or Path("runs") / data.resolve().name
     config, notes = resolve(preset, overrides, folder, resume)
     check_writable(folder)
-    check_source(config.model.weights)
+    if not is_begun(folder):
+        check_source(config.model.weights)
     loading_pytorch()
 
-    from accelerate import Accelerator, DistributedDataParallelKwargs
-
     from pmsi_mobile.commands._train_output import ConsoleListener, class_names, console, heads_table
-    from pmsi_mobile.methods.registry import build_network
+    from pmsi_mobile.console.progress import progress
     from pmsi_mobile.training.loop import Trainer
+    from pmsi_mobile.training.run import check_network, open_accelerator, open_photos
 
-    place = choose_device(device)
+    accelerator = open_accelerator(config, device)
     for note in notes:
         console.print(f"note: {note}")
-    # Each phase trains its own classifier only, so the others' parameters are unused in it.
-    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
-    try:
-        accelerator = Accelerator(cpu=place == "cpu", mixed_precision=config.train.precision, kwargs_handlers=[unused])
-    except ValueError as error:
-        raise PmsiError(f"train.precision={config.train.precision} cannot be used here: {error}") from None
-    with accelerator.main_process_first():
-        # Backbone and weights are cheaper to try than photos are to check.
-        build_network(config, 2, load_weights=not is_begun(folder))
-    dataset = _open(data, split, config, folder, accelerator)
+    check_network(config, folder, accelerator)
+    with progress("checking photos") if accelerator.is_main_process else nullcontext() as report:
+        dataset, found = open_photos(data, split, config, folder, accelerator, report)
+    for note in found:
+        console.print(f"note: {note}")
     trainer = Trainer(config, dataset, folder, accelerator)
     if accelerator.is_main_process:
         save_config(config, folder / "config.yaml")
@@ -138,43 +128,8 @@ def train(
     accelerator.end_training()
 
 
-def _open(root: Path, split: Path | None, config: "Config", folder: Path, accelerator: "Accelerator") -> "DataSet":
-    """The data set, split once on the main process and recorded in the run, so that a resumed run has the same."""
-    from pmsi_mobile.commands._run_folder import begin, is_begun
-    from pmsi_mobile.commands._train_output import console
-    from pmsi_mobile.console.progress import progress
-    from pmsi_mobile.data.splits import load_data, open_data, save_data
-
-    record, resuming = folder / "data.json", is_begun(folder)
-    with accelerator.main_process_first():
-        if accelerator.is_main_process and not resuming:
-            if split:
-                data = load_data(split, root)
-            else:
-                with progress("checking photos") as report:
-                    data = open_data(
-                        root,
-                        val_fraction=config.data.val_fraction,
-                        test_fraction=config.data.test_fraction,
-                        seed=config.seed,
-                        progress=report,
-                    )
-            for note in data.notes:
-                console.print(f"note: {note}")
-            begin(folder, config)
-            save_data(data, record)
-        data = load_data(record, root)
-    if split and resuming and not _same_split(data, load_data(split, root)):
-        raise PmsiError(f"the run in {folder} has another split than {split}: leave --split out to resume")
-    return data
-
-
-def _same_split(first: "DataSet", second: "DataSet") -> bool:
-    return all(set(getattr(first, name)) == set(getattr(second, name)) for name in ("classes", "train", "val", "test"))
-
-
 def _how_to_go_on(data: Path, folder: Path, epoch: int, epochs: int) -> str:
-    from pmsi_mobile.commands._run_folder import is_begun
+    from pmsi_mobile.training.run_folder import is_begun
 
     where = f"in epoch {epoch + 1} of {epochs}" if epoch < epochs else "after the last epoch"
     if not is_begun(folder):

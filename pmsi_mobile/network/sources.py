@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.tensor_files import check_tensors
+from pmsi_mobile.tensor_check import check_tensors
 
 
 def check_source(source: str) -> None:

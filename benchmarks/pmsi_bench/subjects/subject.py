@@ -12,7 +12,7 @@ from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import get_format
 from pmsi_mobile.console.progress import loading_pytorch
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.tensor_files import check_tensors
+from pmsi_mobile.tensor_check import check_tensors
 
 CHECKPOINT = "checkpoint"
 """The format of a reference."""

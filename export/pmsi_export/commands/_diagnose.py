@@ -24,7 +24,7 @@ def show_diagnosis(paths: Sequence[Path], int8: bool, calibration: Path | None, 
 
     from pmsi_export.checks.inspect import diagnose, diagnose_checkpoint
     from pmsi_mobile.console.progress import loading_pytorch
-    from pmsi_mobile.tensor_files import check_tensors
+    from pmsi_mobile.tensor_check import check_tensors
 
     rows = []
     for path in paths:

@@ -115,7 +115,7 @@ def export(
     from pmsi_export.contract.schema import write_labels
     from pmsi_export.jobs.android_assets import check_app, put_into_app
     from pmsi_mobile.files import check_photo_folder, check_writable
-    from pmsi_mobile.tensor_files import check_tensors
+    from pmsi_mobile.tensor_check import check_tensors
 
     if no_verify and data:
         raise PmsiError("--no-verify measures nothing: leave out --data")

@@ -7,7 +7,7 @@ from typing import Any
 from pmsi_mobile.config import Config, flatten, load_config, override, read_config, save_config
 from pmsi_mobile.console.progress import loading_pytorch
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.tensor_files import check_tensors
+from pmsi_mobile.tensor_check import check_tensors
 
 # What a resumed run may change: speed and length, and what only its start needed.
 _FREE = frozenset({"data.workers", "train.save_minutes", "train.epochs", "model.weights", "model.start_from"})
