@@ -36,9 +36,10 @@ def test_a_start_that_fails_checks_no_photo_and_leaves_nothing(birds, tmp_path, 
     def fetch(*_, **__):
         raise OSError("no network")
 
+    # First, for it imports torchvision, which looks into the second.
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fetch)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", fetch)
-    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fetch)
     monkeypatch.setattr(splits, "check_image", lambda path: pytest.fail("a photo was decoded"))
     small = [text for key, value in SMALL.items() if key != "model.weights" for text in ("--set", f"{key}={value}")]
     weights = [] if "--weights" in options else ["--weights", "none"]
