@@ -1,8 +1,10 @@
 """The methods by the names under which configurations know them."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
-from pmsi_mobile.config import Config
+from pmsi_mobile.config import Config, ModelConfig
 from pmsi_mobile.methods import baseline, rmg_pmsi
 from pmsi_mobile.methods.baseline import BaselineNet
 from pmsi_mobile.methods.phase import Phase
@@ -11,6 +13,20 @@ from pmsi_mobile.network.weights import load_but_last
 from pmsi_mobile.tensor_files import read_tensors
 
 Network = PMSINet | BaselineNet
+
+
+class Method(NamedTuple):
+    """How a method is trained. network(configuration, classes) builds its network; phases(configuration, heads) are
+    those of a batch, in the order in which they are optimised."""
+
+    network: Callable[[ModelConfig, int], Network]
+    phases: Callable[[Config, tuple[str, ...]], tuple[Phase, ...]]
+
+
+METHODS: Mapping[str, Method] = {
+    "rmg-pmsi": Method(PMSINet, rmg_pmsi.phases),
+    "baseline": Method(BaselineNet, baseline.phases),
+}
 
 
 def build_network(config: Config, num_classes: int, *, load_weights: bool = True) -> Network:
@@ -29,10 +45,9 @@ def build_network(config: Config, num_classes: int, *, load_weights: bool = True
 
 def _build(config: Config, num_classes: int, weights: str) -> Network:
     model = config.model.model_copy(update={"weights": weights})
-    return BaselineNet(model, num_classes) if config.method == "baseline" else PMSINet(model, num_classes)
+    return METHODS[config.method].network(model, num_classes)
 
 
 def phases(config: Config, head_names: tuple[str, ...]) -> tuple[Phase, ...]:
     """The phases of one batch, in the order in which they are optimised."""
-    method = baseline if config.method == "baseline" else rmg_pmsi
-    return method.phases(config, head_names)
+    return METHODS[config.method].phases(config, head_names)
