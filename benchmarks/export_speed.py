@@ -24,7 +24,8 @@ from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
 from pmsi_mobile.config import load_config
 from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.data.birds import write_birds
-from pmsi_mobile.data.images import list_images, load_rgb
+from pmsi_mobile.data.files import list_images
+from pmsi_mobile.data.images import load_rgb
 from pmsi_mobile.data.transforms import eval_transform, normalise
 from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.files import write_text

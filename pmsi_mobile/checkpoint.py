@@ -39,6 +39,8 @@ class Checkpoint:
     metrics: dict[str, Any]
     golden: Golden
     provenance: dict[str, Any]
+    trained_on: frozenset[str] = frozenset()
+    """Digests of the training photos' content (`pmsi_mobile.data.dataset.content_digest`): none of them is a test."""
 
     def network(self) -> Network:
         """The training network with these weights, in eval mode, on the CPU.
@@ -66,6 +68,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "metrics": checkpoint.metrics,
         "golden": {"images": checkpoint.golden.images, "probabilities": checkpoint.golden.probabilities},
         "provenance": checkpoint.provenance,
+        "trained_on": _packed(checkpoint.trained_on),
     }
     # Into an open file: PyTorch's own writer says nothing of a full disk.
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
@@ -93,8 +96,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
             metrics=content["metrics"],
             golden=Golden(**content["golden"]),
             provenance=content["provenance"],
+            trained_on=_unpacked(content.get("trained_on", torch.empty(0, dtype=torch.int64))),
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise PmsiError(f"{path} is an incomplete checkpoint: {error} is missing or malformed") from None
     if problem := _problem(checkpoint):
         raise PmsiError(f"{path} cannot be used: {problem}")
@@ -114,3 +118,13 @@ def _problem(checkpoint: Checkpoint) -> str | None:
         where = diverged[0] if diverged else "the golden samples' probabilities"
         return f"{where} has values that are not finite, its training diverged: train again at a lower learning rate"
     return None
+
+
+def _packed(digests: frozenset[str]) -> Tensor:
+    """Eight bytes a photo, int64 [N]."""
+    numbers = [int.from_bytes(bytes.fromhex(digest), "big", signed=True) for digest in sorted(digests)]
+    return torch.tensor(numbers, dtype=torch.int64)
+
+
+def _unpacked(digests: Tensor) -> frozenset[str]:
+    return frozenset(number.to_bytes(8, "big", signed=True).hex() for number in digests.tolist())

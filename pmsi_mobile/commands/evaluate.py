@@ -38,7 +38,7 @@ def evaluate(
     from rich.table import Table
 
     from pmsi_mobile.console.progress import loading_pytorch, progress
-    from pmsi_mobile.data.splits import check_split, photos_for_evaluation
+    from pmsi_mobile.data.splits import check_split, known_photos, photos_for_evaluation
     from pmsi_mobile.files import check_photo_folder, check_writable
     from pmsi_mobile.tensor_check import check_tensors
 
@@ -65,6 +65,7 @@ def evaluate(
             val_fraction=config.data.val_fraction,
             test_fraction=config.data.test_fraction,
             seed=config.seed,
+            known=known_photos(checkpoint.parent / "data.json", loaded.classes, loaded.trained_on),
             progress=report,
         )
     log = Console(stderr=True, highlight=False)

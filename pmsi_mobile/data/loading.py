@@ -3,9 +3,11 @@ run sees the same pixels whatever the number of loader processes or the point of
 
 import os
 from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
 
-import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -13,15 +15,18 @@ from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.images import load_checked
 from pmsi_mobile.data.resizes import Resize
 from pmsi_mobile.data.splits import Photo
-from pmsi_mobile.data.transforms import eval_transform, train_transform
+from pmsi_mobile.data.transforms import View, draw_view, eval_transform, train_transform
 from pmsi_mobile.errors import PmsiError
 
 _ORDER, _AUGMENT = 0, 1
+_DECODED = 2
+"""A training photo that is resized with averaging is decoded at this many times the resized side or more."""
 
 
 def derive_seed(*parts: int) -> int:
-    """An independent 63-bit seed for each tuple of non-negative integers."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> 1)
+    """An independent 63-bit seed for each tuple of integers, of whatever length."""
+    # SeedSequence takes (0,) and (0, 0, 0) for the same.
+    return int.from_bytes(blake2b(repr(parts).encode(), digest_size=8).digest(), "big") >> 1
 
 
 class EvalPhotos(Dataset[tuple[Tensor, int]]):
@@ -58,10 +63,14 @@ class TrainPhotos(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         photo = self.photos[index]
         generator = torch.Generator().manual_seed(derive_seed(self.seed, _AUGMENT, self.epoch, index))
-        transformed = train_transform(
-            load_checked(photo.path), self.preprocessing, generator, mixed_resize=self.mixed_resize
-        )
-        return transformed, photo.label
+        view = draw_view(self.preprocessing, generator, mixed_resize=self.mixed_resize)
+        return train_transform(self.decode(photo.path, view), self.preprocessing, view), photo.label
+
+    def decode(self, path: Path, view: View) -> Image.Image:
+        """A photo in a size that `view` can be made of."""
+        # Plain bilinear and the nearest pixel alias: what they leave out must not have been averaged before.
+        averages = view.resize in ("antialias", "area")
+        return load_checked(path, _DECODED * self.preprocessing.resize if averages else None)
 
 
 def steps_per_epoch(photos: int, batch_size: int, processes: int = 1) -> int:

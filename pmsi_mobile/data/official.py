@@ -25,12 +25,14 @@ PUBLISHED = {CUB: Counts(200, 5994, 5794), CARS: Counts(196, 8144, 8041), AIRCRA
 
 
 class Listing(NamedTuple):
-    """What a folder holds before any photo is opened: class order, photo files by split and class, notes."""
+    """What a folder holds before any photo is opened: class order, photo files by split and class, notes, and the
+    folder of the training split's classes where they have one each."""
 
     layout: str
     classes: tuple[str, ...]
     splits: Mapping[str, ByClass]
     notes: tuple[str, ...] = ()
+    training_folder: Path | None = None
 
 
 def list_official(root: Path) -> Listing | None:

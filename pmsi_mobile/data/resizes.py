@@ -39,7 +39,7 @@ def _plain_bilinear(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float32]
     (top, bottom, down), (left, right, across) = (_neighbours(length, side) for length in pixels.shape[:2])
     down, across = down[:, None, None], across[None, :, None]
     upper, lower = (rows[:, left] * (1 - across) + rows[:, right] * across for rows in (pixels[top], pixels[bottom]))
-    return upper * (1 - down) + lower * down
+    return np.asarray(upper * (1 - down) + lower * down, np.float32)
 
 
 def _neighbours(length: int, side: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float32]]:

@@ -1,46 +1,32 @@
 """From a folder on disk to labelled photos in training, validation and test splits."""
 
-import json
 import os
-import random
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
 
-from pmsi_mobile.data.images import IMAGE_SUFFIXES, check_image, is_clutter
-from pmsi_mobile.data.official import ByClass, Listing, list_official
+from pmsi_mobile.data.dataset import SPLITS, DataSet, Photo, content_digest, known_photos, load_data, save_data
+from pmsi_mobile.data.images import check_image
+from pmsi_mobile.data.layouts import CLASS_FOLDERS, list_photos
+from pmsi_mobile.data.notes import Note, enumerated, in_words, with_notes
+from pmsi_mobile.data.official import Listing
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.files import write_text
 
-CLASS_FOLDERS = "class folders"
-SPLIT_FOLDERS = "split folders"
-SPLITS = ("train", "val", "test")
-
-_SPLIT_NAMES = {"train": ("train",), "val": ("val", "valid", "validation"), "test": ("test",)}
+__all__ = [
+    "DataSet",
+    "Photo",
+    "has_held_out",
+    "known_photos",
+    "load_data",
+    "open_data",
+    "photos_for_evaluation",
+    "save_data",
+]
 
 Progress = Callable[[int, int], None]
-
-
-class Photo(NamedTuple):
-    """A photo file and the index of its class."""
-
-    path: Path
-    label: int
-
-
-@dataclass(frozen=True)
-class DataSet:
-    """Readable photos by split; labels index `classes`; `notes` are lines for the log."""
-
-    root: Path
-    layout: str
-    classes: tuple[str, ...]
-    train: tuple[Photo, ...]
-    val: tuple[Photo, ...]
-    test: tuple[Photo, ...]
-    notes: tuple[str, ...]
+Splits = dict[str, list[Photo]]
 
 
 def open_data(
@@ -48,37 +34,36 @@ def open_data(
 ) -> DataSet:
     """Find the layout of `root`, decode every photo once, and split.
 
-    Layouts: CUB-200-2011, Stanford Cars, FGVC-Aircraft; `train/` with optional `val/` (`valid/`, `validation/`) and
-    `test/`; else class folders. Where there is no validation split, `val_fraction` of each training class is held out;
-    of plain class folders `test_fraction` too. The split is a function of the seed and the readable files.
+    Layouts: see `pmsi_mobile/README.md`. Where there is no validation split, about `val_fraction` of the training
+    photos are held out; of plain class folders about `test_fraction` too. Which ones is a function of the seed and of
+    each photo's content, so that more photos move none from one split to another; a class that would be left without a
+    training photo keeps all of them in training. Copies of training photos are left out of the other splits.
     Classes are the training split's sorted folder names, or the official label order. Unreadable photos are left out
     with a note. `progress(done, total)` counts decoded photos.
-    Raises PmsiError for a folder that cannot be trained on.
+    Raises PmsiError for a folder that cannot be trained on, with the notes that may explain it.
     """
-    listing = _list_photos(root)
-    if len(listing.classes) < 2:
-        raise PmsiError(
-            f"{root} has {len(listing.classes)} class folders: a classifier needs at least two, "
-            "each with its own photos"
-        )
-    _refuse_unknown(listing, listing.classes, "the training split")
-    for name, paths in listing.splits["train"].items():
-        if not paths:
-            raise PmsiError(
-                f"class {name} has no photos in {_train_folder(root) / name}: "
-                "add JPEG or PNG files, or remove the folder"
-            )
-    readable, skipped = _readable(listing.splits, root, progress)
-    for name, paths in readable["train"].items():
-        if not paths:
-            raise PmsiError(
-                f"class {name} has no readable photo in {listing.splits['train'][name][0].parent}: "
-                "replace its photos or remove the folder"
-            )
-    splits = _complete(readable, listing.layout, val_fraction, test_fraction, seed)
-    absent = [note for split in ("val", "test") for note in _absent(split, splits[split], listing.classes)]
-    photos = {split: _label(splits[split], listing.classes) for split in SPLITS}
-    return DataSet(root, listing.layout, listing.classes, **photos, notes=(*listing.notes, *skipped, *absent))
+    listing = list_photos(root)
+    skipped: tuple[str, ...] = ()
+    try:
+        _check_classes(listing, root)
+        splits, skipped = _readable(listing, listing.classes, SPLITS, root, progress)
+        _check_readable(listing, splits["train"])
+    except PmsiError as error:
+        raise with_notes(error, (*listing.notes, *skipped)) from None
+    held = _hold_out(splits, listing, val_fraction, test_fraction, seed)
+    photos, copies = _without_copies(held)
+    wanted = {"val": val_fraction or "val" in listing.splits, "test": "test" in listing.splits}
+    wanted["test"] = wanted["test"] or (test_fraction and listing.layout == CLASS_FOLDERS)
+    absent = [
+        note for split in ("val", "test") if wanted[split] for note in _absent(split, photos[split], listing.classes)
+    ]
+    return DataSet(
+        root,
+        listing.layout,
+        listing.classes,
+        **{split: tuple(photos[split]) for split in SPLITS},
+        notes=(*listing.notes, *skipped, *copies, *_alone(photos, listing.classes), *absent),
+    )
 
 
 def check_split(name: str) -> None:
@@ -95,139 +80,72 @@ def photos_for_evaluation(
     val_fraction: float,
     test_fraction: float,
     seed: int,
+    known: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> tuple[tuple[Photo, ...], tuple[str, ...]]:
     """Photos of one split, labelled in the order of `classes` (a checkpoint's), and notes for the log.
 
     split: train, val, test, all, or auto: test where it has photos, else val. Held-out splits are those that
-    `open_data` makes under the same fractions and seed. `root` need not have every class.
-    Raises PmsiError for a class that `classes` lacks, and for a split without photos.
+    `open_data` makes under the same fractions and seed, but a photo that the run `known` has (digest -> split) stays in
+    the run's split: what was trained on is in no val or test. `root` need not have every class.
+    Raises PmsiError for a class that `classes` lacks, and for a split without photos, with the notes that explain it.
     """
     check_split(split)
+    known = known or {}
     candidates = ("test", "val") if split == "auto" else (split,)
-    listing = _list_photos(root)
-    _refuse_unknown(listing, classes, "the checkpoint")
+    listing = list_photos(root, classes)
+    try:
+        _refuse_unknown(listing, classes, "the checkpoint")
+    except PmsiError as error:
+        raise with_notes(error, listing.notes) from None
     # The training split on disk may still have to give photos to validation, so it is never taken as it is.
     on_disk = [name for name in candidates if name != "train" and any(listing.splits.get(name, {}).values())]
-    if on_disk:
-        chosen = on_disk[0]
-        splits, skipped = _readable({chosen: listing.splits[chosen]}, root, progress)
+    opened, skipped = _readable(listing, classes, on_disk[:1] or SPLITS, root, progress)
+    splits = opened if on_disk else _hold_out(opened, listing, val_fraction, test_fraction, seed)
+    chosen, photos, trained = split, [photo for name in SPLITS for photo in splits.get(name, [])], 0
+    if split == "all":
+        trained = sum(known.get(photo.digest) == "train" for photo in photos)
     else:
-        readable, skipped = _readable(listing.splits, root, progress)
-        splits = _complete(readable, listing.layout, val_fraction, test_fraction, seed)
-        chosen = next((name for name in candidates if any(splits.get(name, {}).values())), split)
-    photos = tuple(
-        photo for name in (SPLITS if split == "all" else (chosen,)) for photo in _label(splits.get(name, {}), classes)
-    )
+        kept, moved = _as_in_the_run(splits, known, stay=bool(on_disk))
+        chosen = next((name for name in candidates if kept.get(name)), candidates[0])
+        photos, trained = kept.get(chosen, []), moved.get(chosen, 0)
+    told = _told(chosen, trained)
+    notes = (*listing.notes, *skipped, *told)
     if not photos:
-        raise PmsiError(f"{root} has no readable photos in split {split}: choose another split, such as all")
-    found = {classes[photo.label]: [photo.path] for photo in photos}
-    return photos, (*listing.notes, *skipped, *_absent(chosen, found, classes))
+        message = f"{root} has no readable photos in split {split}: choose another split, such as all"
+        raise with_notes(PmsiError(message), notes)
+    return tuple(photos), (*notes, *_absent(chosen, photos, classes))
 
 
 def has_held_out(root: Path) -> bool:
     """Whether a test or val split is on disk. Raises PmsiError for a folder that has no photos."""
-    splits = _list_photos(root).splits
+    splits = list_photos(root).splits
     return any(any(splits.get(name, {}).values()) for name in ("test", "val"))
 
 
-def save_data(data: DataSet, path: Path) -> None:
-    """Record which photo is in which split, as JSON with paths relative to the root, atomically."""
-    record = {
-        "root": str(data.root.absolute()),
-        "layout": data.layout,
-        "classes": data.classes,
-        "notes": data.notes,
-        **{
-            split: {photo.path.relative_to(data.root).as_posix(): photo.label for photo in photos}
-            for split, photos in (("train", data.train), ("val", data.val), ("test", data.test))
-        },
-    }
-    write_text(path, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+def _check_classes(listing: Listing, root: Path) -> None:
+    if "train" not in listing.splits:
+        raise PmsiError(f"{root} has {' and '.join(listing.splits)} but no training photos: add train/")
+    if len(listing.classes) < 2:
+        raise PmsiError(
+            f"{root} has {len(listing.classes)} class folders: a classifier needs at least two, "
+            "each with its own photos"
+        )
+    _refuse_unknown(listing, listing.classes, "the training split")
+    for name, paths in listing.splits["train"].items():
+        if not paths:
+            folder = (listing.training_folder or root) / name
+            raise PmsiError(f"class {name} has no photos in {folder}: add JPEG or PNG files, or remove the folder")
 
 
-def load_data(path: Path, root: Path | None = None) -> DataSet:
-    """Read the record of `save_data`; `root` is where the photos are now [default: where they were].
-
-    Raises PmsiError when the record cannot be read or a photo of it is gone.
-    """
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        base = root or Path(record["root"])
-        photos = {split: tuple(Photo(base / name, label) for name, label in record[split].items()) for split in SPLITS}
-        data = DataSet(base, record["layout"], tuple(record["classes"]), **photos, notes=tuple(record["notes"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PmsiError(f"{path} is no record of a data set ({type(error).__name__}): start a new run") from None
-    gone = next((photo.path for photo in (*data.train, *data.val, *data.test) if not photo.path.is_file()), None)
-    if gone:
-        raise PmsiError(f"{gone} is recorded in {path} but gone: give the folder the run was started with")
-    return data
-
-
-def _list_photos(root: Path) -> Listing:
-    if not root.is_dir():
-        raise PmsiError(f"{root} is no folder: give the folder that holds the photos")
-    listing = list_official(root) or _list_folders(root)
-    if not any(paths for split in listing.splits.values() for paths in split.values()):
-        raise PmsiError(f"{root} has no photos: put JPEG or PNG files in one folder per class ({root}/<class>/)")
-    return listing
-
-
-def _list_folders(root: Path) -> Listing:
-    folders = {split: folder for split in SPLITS if (folder := _split_folder(root, split))}
-    if "train" not in folders:
-        photos, notes = _list_classes(root, root)
-        return Listing(CLASS_FOLDERS, tuple(sorted(photos)), {"train": photos}, notes)
-    others = [folder for folder in _folders(root) if folder not in folders.values()]
-    notes = tuple(f"ignored folder {folder.name}: not train, val or test" for folder in others)
-    splits: dict[str, ByClass] = {}
-    for split, folder in folders.items():
-        splits[split], more = _list_classes(folder, root)
-        notes += more
-    return Listing(SPLIT_FOLDERS, tuple(sorted(splits["train"])), splits, notes)
-
-
-def _split_folder(root: Path, split: str) -> Path | None:
-    # Any case: a folder Train/ must not become a class of that name.
-    found = {folder.name.lower(): folder for folder in _folders(root)}
-    return next((found[name] for name in _SPLIT_NAMES[split] if name in found), None)
-
-
-def _train_folder(root: Path) -> Path:
-    return _split_folder(root, "train") or root
-
-
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not is_clutter(path.name))
-
-
-def _list_classes(folder: Path, root: Path) -> tuple[ByClass, tuple[str, ...]]:
-    """Image files by class folder, sorted, and a note per file that is passed over."""
-    photos: ByClass = {}
-    notes = [
-        f"ignored {path.relative_to(root)}: not in a class folder"
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() and not is_clutter(path.name)
-    ]
-    for class_folder in _folders(folder):
-        files = [
-            path
-            for path in sorted(class_folder.rglob("*"))
-            if path.is_file() and not any(map(is_clutter, path.relative_to(class_folder).parts))
-        ]
-        photos[class_folder.name] = [path for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
-        notes += [
-            f"ignored {path.relative_to(root)}: {_why_not_image(path)}"
-            for path in files
-            if path.suffix.lower() not in IMAGE_SUFFIXES
-        ]
-    return photos, tuple(notes)
-
-
-def _why_not_image(path: Path) -> str:
-    if path.suffix.lower() in {".heic", ".heif"}:
-        return "HEIC is not supported, convert it to JPEG"
-    return "not an image file"
+def _check_readable(listing: Listing, train: list[Photo]) -> None:
+    labels = {photo.label for photo in train}
+    for label, name in enumerate(listing.classes):
+        if label not in labels:
+            raise PmsiError(
+                f"class {name} has no readable photo in {listing.splits['train'][name][0].parent}: "
+                "replace its photos or remove the folder"
+            )
 
 
 def _refuse_unknown(listing: Listing, classes: tuple[str, ...], owner: str) -> None:
@@ -235,65 +153,115 @@ def _refuse_unknown(listing: Listing, classes: tuple[str, ...], owner: str) -> N
         unknown = sorted(set(photos) - set(classes))
         if unknown:
             where = "" if listing.layout == CLASS_FOLDERS else f" in {split}"
-            raise PmsiError(f"{', '.join(unknown)}{where}: no such class in {owner}; rename or remove the folder")
+            raise PmsiError(f"{enumerated(unknown)}{where}: no such class in {owner}; rename or remove the folder")
 
 
 def _readable(
-    splits: Mapping[str, ByClass], root: Path, progress: Progress | None
-) -> tuple[dict[str, ByClass], list[str]]:
-    """The photos that can be decoded, and a note per one that cannot."""
-    paths = [path for split in splits.values() for photos in split.values() for path in photos]
-    reasons: dict[Path, str | None] = {}
+    listing: Listing, classes: tuple[str, ...], wanted: Iterable[str], root: Path, progress: Progress | None
+) -> tuple[Splits, tuple[str, ...]]:
+    """The photos of the `wanted` splits that can be decoded, class by class, and a note per one that cannot."""
+    label_of = {name: label for label, name in enumerate(classes)}
+    splits: Splits = {split: [] for split in wanted if split in listing.splits}
+    candidates = [
+        (split, label_of[name], path)
+        for split in splits
+        for name, paths in sorted(listing.splits[split].items(), key=lambda item: label_of[item[0]])
+        for path in paths
+    ]
+    skipped = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, reason in zip(paths, pool.map(check_image, paths), strict=True):
-            reasons[path] = reason
+        examined = pool.map(_examine, (path for _, _, path in candidates))
+        for done, ((split, label, path), (reason, digest)) in enumerate(zip(candidates, examined, strict=True), 1):
+            if reason:
+                skipped.append(Note("skipped", str(path.relative_to(root)), reason))
+            else:
+                splits[split].append(Photo(path, label, digest))
             if progress:
-                progress(len(reasons), len(paths))
-    readable = {
-        split: {name: [path for path in photos if not reasons[path]] for name, photos in by_class.items()}
-        for split, by_class in splits.items()
-    }
-    notes = [f"skipped {path.relative_to(root)}: {reason}" for path, reason in reasons.items() if reason]
-    return readable, notes
+                progress(done, len(candidates))
+    return splits, in_words(skipped)
 
 
-def _complete(
-    splits: Mapping[str, ByClass], layout: str, val_fraction: float, test_fraction: float, seed: int
-) -> dict[str, ByClass]:
+def _examine(path: Path) -> tuple[str | None, str]:
+    """Why a photo cannot be decoded, and the digest of its bytes."""
+    reason = check_image(path)
+    return reason, "" if reason else content_digest(path)
+
+
+def _hold_out(splits: Splits, listing: Listing, val_fraction: float, test_fraction: float, seed: int) -> Splits:
     """All three splits: those on disk as they are, the others held out of the training split."""
-    val_fraction = 0 if "val" in splits else val_fraction
-    test_fraction = test_fraction if layout == CLASS_FOLDERS else 0
-    parts = {
-        name: _hold_out(paths, val_fraction, test_fraction, random.Random(f"{seed} {name}"))
-        for name, paths in splits["train"].items()
-    }
-    held = {split: {name: part[split] for name, part in parts.items()} for split in SPLITS}
-    return held | {split: photos for split, photos in splits.items() if split != "train"}
+    if "val" in listing.splits:
+        val_fraction = 0
+    if listing.layout != CLASS_FOLDERS:
+        test_fraction = 0
+    drawn = {photo: _draw(photo, val_fraction, test_fraction, seed) for photo in splits.get("train", [])}
+    trained = {photo.label for photo, split in drawn.items() if split == "train"}
+    held: Splits = {split: list(splits.get(split, [])) for split in ("val", "test")} | {"train": []}
+    for photo, split in drawn.items():
+        held[split if photo.label in trained else "train"].append(photo)
+    return held
 
 
-def _hold_out(
-    paths: list[Path], val_fraction: float, test_fraction: float, draw: random.Random
-) -> dict[str, list[Path]]:
-    """One class in three parts. Training keeps a photo, then validation gets one, then test."""
-    order = draw.sample(paths, len(paths))
-    val = _share(len(paths), val_fraction, len(paths) - 1)
-    test = _share(len(paths), test_fraction, len(paths) - 1 - val)
-    # From both ends, so that the test part does not depend on the validation fraction.
-    held = {"val": set(order[:val]), "test": set(order[len(paths) - test :])}
-    parts = {split: [path for path in paths if path in chosen] for split, chosen in held.items()}
-    return parts | {"train": [path for path in paths if path not in held["val"] | held["test"]]}
+def _draw(photo: Photo, val_fraction: float, test_fraction: float, seed: int) -> str:
+    """The split of a photo by itself. The test split does not depend on the validation fraction."""
+    draw = int.from_bytes(blake2b(f"{seed} {photo.digest}".encode(), digest_size=8).digest(), "big") / 2**64
+    if draw < test_fraction:
+        return "test"
+    return "val" if draw >= 1 - val_fraction else "train"
 
 
-def _share(photos: int, fraction: float, most: int) -> int:
-    return min(max(1, round(photos * fraction)), max(most, 0)) if fraction else 0
+def _without_copies(splits: Splits) -> tuple[Splits, tuple[str, ...]]:
+    """Without the val and test photos that are copies of training photos."""
+    trained = {photo.digest for photo in splits["train"]}
+    kept = {"train": splits["train"]}
+    notes = []
+    for split in ("val", "test"):
+        kept[split] = [photo for photo in splits[split] if photo.digest not in trained]
+        copies = [photo.path.name for photo in splits[split] if photo.digest in trained]
+        if copies:
+            notes.append(f"left out {len(copies)} {split} photos, copies of training photos: {enumerated(copies)}")
+    return kept, tuple(notes)
 
 
-def _absent(split: str, photos: ByClass, classes: tuple[str, ...]) -> list[str]:
-    absent = [name for name in classes if not photos.get(name)]
-    if not absent or len(absent) == len(classes):
+def _as_in_the_run(splits: Splits, known: Mapping[str, str], *, stay: bool) -> tuple[Splits, dict[str, int]]:
+    """The splits with each photo that a run knows where the run had it; how many of each had been trained on.
+
+    stay: the splits are those of the disk, which lose what was trained on and change nothing else.
+    """
+    kept: Splits = defaultdict(list)
+    moved: dict[str, int] = defaultdict(int)
+    for split, photos in splits.items():
+        for photo in photos:
+            before = known.get(photo.digest, split)
+            kept[split if stay and before != "train" else before].append(photo)
+            moved[split] += split != "train" == before
+    return {split: sorted(photos, key=lambda photo: photo.label) for split, photos in kept.items()}, moved
+
+
+def _told(split: str, trained: int) -> tuple[str, ...]:
+    if not trained:
+        return ()
+    if split == "all":
+        return (f"{trained} of these photos were trained on: this is no test",)
+    return (f"left out {trained} photos of split {split} that the run was trained on",)
+
+
+def _alone(photos: Splits, classes: tuple[str, ...]) -> list[str]:
+    """Of classes with a single photo in all."""
+    counts = [0] * len(classes)
+    for split in SPLITS:
+        for photo in photos[split]:
+            counts[photo.label] += 1
+    alone = [name for name, count in zip(classes, counts, strict=True) if count == 1]
+    if not alone:
         return []
-    return [f"{split} has no photos of {len(absent)} of {len(classes)} classes: {', '.join(absent)}"]
+    return [f"{len(alone)} of {len(classes)} classes have a single photo, nothing validates them: {enumerated(alone)}"]
 
 
-def _label(photos: ByClass, classes: tuple[str, ...]) -> tuple[Photo, ...]:
-    return tuple(Photo(path, label) for label, name in enumerate(classes) for path in photos.get(name, []))
+def _absent(split: str, photos: Iterable[Photo], classes: tuple[str, ...]) -> list[str]:
+    present = {photo.label for photo in photos}
+    absent = [name for label, name in enumerate(classes) if label not in present]
+    if not absent:
+        return []
+    if not present:
+        return [f"{split} has no photos: add some, or make the folder {split}/ yourself"]
+    return [f"{split} has no photos of {len(absent)} of {len(classes)} classes: {enumerated(absent)}"]

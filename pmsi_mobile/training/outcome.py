@@ -44,6 +44,7 @@ def write_checkpoint(path: Path, network: nn.Module, config: Config, data: DataS
                 "test": len(data.test),
             },
         },
+        trained_on=frozenset(photo.digest for photo in data.train if photo.digest),
     )
     golden = golden_samples(without_golden, data.val or data.train)
     save_checkpoint(replace(without_golden, golden=golden), path)

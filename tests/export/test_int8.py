@@ -20,7 +20,7 @@ from pmsi_export.jobs.exporter import _check_mix, prepare_int8
 from pmsi_export.jobs.job import Job
 from pmsi_export.weights.int8 import quantise
 from pmsi_mobile.checkpoint import load_checkpoint
-from pmsi_mobile.data.images import list_images
+from pmsi_mobile.data.files import list_images
 from pmsi_mobile.errors import PmsiError
 from tests.conftest import make_checkpoint, small_config
 from tests.export.conftest import run_command

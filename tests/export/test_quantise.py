@@ -15,7 +15,8 @@ from pmsi_export.weights.int8 import _ratio, diagnose, quantise
 from pmsi_export.weights.layerwise import Program
 from pmsi_export.weights.rounding import round_weight
 from pmsi_mobile.checkpoint import load_checkpoint
-from pmsi_mobile.data.images import list_images, load_rgb
+from pmsi_mobile.data.files import list_images
+from pmsi_mobile.data.images import load_rgb
 from pmsi_mobile.data.transforms import eval_transform, normalise
 from pmsi_mobile.methods.registry import build_network
 from tests.conftest import small_config

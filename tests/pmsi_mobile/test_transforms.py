@@ -13,9 +13,11 @@ from torchvision.transforms.v2 import functional as F
 
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.calibration import save_calibration
+from pmsi_mobile.data.images import load_rgb
+from pmsi_mobile.data.loading import TrainPhotos, derive_seed
 from pmsi_mobile.data.resizes import RESIZES, eval_pixels, stretch
 from pmsi_mobile.data.splits import Photo
-from pmsi_mobile.data.transforms import eval_transform, train_transform
+from pmsi_mobile.data.transforms import View, draw_view, eval_transform, normalise, train_transform
 from tests.conftest import small_config
 
 
@@ -57,7 +59,7 @@ def test_plain_bilinear_is_that_of_torch(width, height):
     assert np.array_equal(np.asarray(stretch(photo, 32, "bilinear")), expected.round().byte().permute(1, 2, 0))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(width=st.integers(1, 60), height=st.integers(1, 60))
 def test_an_area_is_the_mean_of_what_it_covers(width, height):
     photo = noise(width, height)
@@ -79,7 +81,8 @@ def test_the_centre_is_that_of_torchvision(resize, crop):
 @given(seed=st.integers(0, 1000), width=st.integers(40, 90), mixed=st.booleans())
 def test_a_training_crop_and_its_mirror_image_are_those_of_torchvision(seed, width, mixed):
     photo, preprocessing = noise(width, 60), Preprocessing(resize=41, crop=32)
-    transformed = train_transform(photo, preprocessing, torch.Generator().manual_seed(seed), mixed_resize=mixed)
+    view = draw_view(preprocessing, torch.Generator().manual_seed(seed), mixed_resize=mixed)
+    transformed = train_transform(photo, preprocessing, view)
     draws = torch.Generator().manual_seed(seed)
     top, left = torch.randint(10, (2,), generator=draws).tolist()
     flip = bool(torch.rand((), generator=draws) < 0.5)
@@ -113,11 +116,41 @@ def test_training_mixes_the_resizes_only_when_asked_to():
 
     def views(mixed):
         draws = (torch.Generator().manual_seed(seed) for seed in range(40))
-        return {train_transform(photo, preprocessing, draw, mixed_resize=mixed).numpy().tobytes() for draw in draws}
+        return {
+            train_transform(photo, preprocessing, draw_view(preprocessing, draw, mixed_resize=mixed)).numpy().tobytes()
+            for draw in draws
+        }
 
     # Each flipped or not.
     assert len(views(mixed=False)) == 2
     assert len(views(mixed=True)) == 2 * len(RESIZES)
+
+
+def test_a_training_photo_is_decoded_smaller_only_where_that_changes_next_to_nothing(tmp_path):
+    path = tmp_path / "large.jpg"
+    noise(16, 12).resize((1600, 1200), Image.Resampling.BICUBIC).save(path, quality=92)
+    for resize, bound in {"antialias": 1.0, "area": 1.0, "nearest": 0.0, "bilinear": 0.0}.items():
+        view = View(0, 0, False, resize)
+        exact = train_transform(load_rgb(path), Preprocessing(resize=64, crop=64), view)
+        dataset = TrainPhotos([Photo(path, 0)], Preprocessing(resize=64, crop=64), seed=0, epoch=0)
+        drawn = train_transform(dataset.decode(path, view), Preprocessing(resize=64, crop=64), view)
+        assert (exact.int() - drawn.int()).abs().float().mean() <= bound
+
+
+def test_seeds_of_other_tuples_are_others():
+    tuples = [(), (0,), (0, 0), (0, 0, 0), (1, 0), (0, 1), (2**32,), (0, 2**32), (2**40 + 3, 1)]
+    assert len({derive_seed(*parts) for parts in tuples}) == len(tuples)
+    assert all(0 <= derive_seed(*parts) < 2**63 for parts in tuples)
+
+
+def test_normalised_images_can_be_trained_on_whoever_asked_first():
+    preprocessing, images = Preprocessing(mean=(0.1, 0.2, 0.3)), torch.full((1, 3, 2, 2), 51, dtype=torch.uint8)
+    with torch.inference_mode():
+        normalise(images, preprocessing)
+    weight = torch.ones(1, requires_grad=True)
+    (normalise(images, preprocessing) * weight).sum().backward()
+    std = torch.tensor(preprocessing.std)
+    assert torch.allclose(weight.grad, 4 * ((0.2 - torch.tensor([0.1, 0.2, 0.3])) / std).sum())
 
 
 def test_calibration_photos_are_kept_at_the_size_that_training_crops_from(tmp_path):

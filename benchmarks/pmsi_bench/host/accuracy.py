@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pmsi_bench.host.process import Worker, WorkerFailed, open_worker
 from pmsi_bench.subjects.subject import CHECKPOINT, Subject
-from pmsi_mobile.data.splits import Photo, has_held_out, photos_for_evaluation
+from pmsi_mobile.data.splits import Photo, has_held_out, known_photos, photos_for_evaluation
 from pmsi_mobile.errors import PmsiError
 
 CHUNK_BYTES = 64 << 20
@@ -33,7 +33,8 @@ def evaluation_set(data: Path, subjects: Sequence[Subject]) -> tuple[Sequence[Ph
     """The test, or else the val split of `data`, labelled in the order of the subjects' classes; notes for the log.
 
     A folder without splits is split as the given checkpoint's run did it, or else as pmsi-train does by default; a note
-    says so where photos may have been trained on. Raises PmsiError when the subjects do not have the same classes, and
+    says so where photos may have been trained on. What the runs beside the files are known to have trained on is left
+    out. Raises PmsiError when the subjects do not have the same classes, and
     for a folder that cannot be used.
     """
     from pmsi_mobile.checkpoint import load_checkpoint
@@ -46,13 +47,21 @@ def evaluation_set(data: Path, subjects: Sequence[Subject]) -> tuple[Sequence[Ph
                 f"{subject.name} has other classes than {subjects[0].name}: measure the accuracy of each by itself"
             )
     checkpoints = dict.fromkeys(subject.job.model for subject in subjects if subject.format == CHECKPOINT)
-    configs = [load_checkpoint(path).config for path in checkpoints] or [load_config("mobile", {})]
+    loaded = {path: load_checkpoint(path) for path in checkpoints}
+    known: dict[str, str] = {}
+    for folder in dict.fromkeys(subject.job.model.parent for subject in subjects):
+        # What a run's folder says of its photos holds for the files that were exported into it.
+        known |= known_photos(folder / "data.json", classes, frozenset())
+    for path, checkpoint in loaded.items():
+        known |= known_photos(path.parent / "data.json", classes, checkpoint.trained_on)
+        known |= dict.fromkeys(checkpoint.trained_on, "train")
+    configs = [checkpoint.config for checkpoint in loaded.values()] or [load_config("mobile", {})]
     splits = [(config.data.val_fraction, config.data.test_fraction, config.seed) for config in configs]
     val_fraction, test_fraction, seed = splits[0]
     photos, notes = photos_for_evaluation(
-        data, classes, "auto", val_fraction=val_fraction, test_fraction=test_fraction, seed=seed
+        data, classes, "auto", val_fraction=val_fraction, test_fraction=test_fraction, seed=seed, known=known
     )
-    if (not checkpoints or len(set(splits)) > 1) and not has_held_out(data):
+    if (not (checkpoints or known) or len(set(splits)) > 1) and not has_held_out(data):
         whose = f"as the run of {next(iter(checkpoints))} did it" if checkpoints else "as pmsi-train does by default"
         notes = (*notes, f"{data} has no splits and was split {whose}: other runs may have trained on these photos")
     return photos, notes

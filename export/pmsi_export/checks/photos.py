@@ -12,8 +12,8 @@ from pmsi_export.checks.gates import CONFIDENT_MARGIN
 from pmsi_export.graph.variant import Variant, load_variant
 from pmsi_export.runtime.preprocess import load_image
 from pmsi_mobile.data.calibration import FOLDER, PHOTOS
-from pmsi_mobile.data.images import list_images
-from pmsi_mobile.data.splits import Photo, load_data, photos_for_evaluation
+from pmsi_mobile.data.files import list_images
+from pmsi_mobile.data.splits import Photo, known_photos, load_data, photos_for_evaluation
 from pmsi_mobile.errors import PmsiError
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ def evaluation_photos(
             val_fraction=config.data.val_fraction,
             test_fraction=config.data.test_fraction,
             seed=config.seed,
+            known=known_photos(path.parent / "data.json", checkpoint.classes, checkpoint.trained_on),
         )
     runner = reference_runner(checkpoint, variant.head)
     reference = []

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pmsi_mobile.console.cli import entry_point
+from pmsi_mobile.console.terminal import say
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
@@ -41,14 +42,18 @@ def predict(
 
 
 def _list_photos(given: list[Path]) -> list[Path]:
-    """The files as they are, and of folders every file with an image's suffix, sorted. Raises PmsiError for none."""
-    from pmsi_mobile.data.images import list_images
+    """The files as they are, and of folders every photo, sorted; what is passed over there is told. Raises PmsiError
+    for none."""
+    from pmsi_mobile.data.files import list_images_and_notes
 
     paths: list[Path] = []
     for path in given:
         if not path.exists():
             raise PmsiError(f"photo {path} does not exist")
-        paths += list_images(path) if path.is_dir() else [path]
+        found, notes = list_images_and_notes(path) if path.is_dir() else ([path], ())
+        paths += found
+        for note in notes:
+            say(f"note: {note}", err=True)
     return paths
 
 
@@ -78,7 +83,7 @@ def _predict(
     try:
         image = load_image(path, preprocessing)
     except UnreadableImage as error:
-        return {"photo": str(path), "error": str(error)}
+        return {"photo": str(path), "error": error.reason}
     probabilities = runner.predict(image)
     if not np.isfinite(probabilities).all():
         return {"photo": str(path), "error": "the model gives no probabilities for it, but what is not a number"}

@@ -8,9 +8,8 @@ from numpy.typing import NDArray
 
 from pmsi_export.runtime.runner import Image
 from pmsi_mobile.config import Preprocessing
-from pmsi_mobile.data.images import UnreadableImage, load_rgb
+from pmsi_mobile.data.images import load_rgb
 from pmsi_mobile.data.resizes import RESIZES, Resize, eval_pixels
-from pmsi_mobile.errors import PmsiError
 
 
 def load_image(path: Path, preprocessing: Preprocessing) -> Image:
@@ -25,11 +24,5 @@ def load_resized(path: Path, preprocessing: Preprocessing) -> dict[Resize, Image
 
 
 def load_images(paths: Iterable[Path], preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """The same of several photos -> uint8 [N, crop, crop, 3]. Raises PmsiError for one that cannot be read."""
-    images = []
-    for path in paths:
-        try:
-            images.append(load_image(path, preprocessing))
-        except UnreadableImage as error:
-            raise PmsiError(f"{path} cannot be read ({error}): replace it or take it out") from None
-    return np.stack(images)
+    """The same of several photos -> uint8 [N, crop, crop, 3]. Raises UnreadableImage."""
+    return np.stack([load_image(path, preprocessing) for path in paths])
