@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pmsi_export.contract.schema import read_sidecar
+from pmsi_export.formats.open import read_contract
 
 CLASSES = ("Asparagus", "Avocado", "Banana", "Carrots", "Lemon")
 BIN = Path(sys.executable).parent
@@ -50,7 +50,7 @@ def test_from_photos_to_checked_files(photos: Path, shared: Path, tmp_path: Path
     run("pmsi-export", "--format", "tflite", "--format", "onnx", "--data", photos, tmp_path / "ckpt.pt")
     files = [tmp_path / "ckpt.tflite", tmp_path / "ckpt.onnx"]
     for file in files:
-        contract = read_sidecar(file)
+        contract = read_contract(file)
         assert contract.classes == CLASSES
         assert contract.parity.status == "passed"
         assert contract.parity.photos is not None

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from pmsi_export.commands.predict import predict
-from pmsi_export.contract.schema import read_sidecar
+from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import FORMATS
 from pmsi_mobile.errors import MeasurementError
 from tests.export.conftest import CLASSES, make_checkpoint, run_command
@@ -29,7 +29,7 @@ def test_help_loads_nothing_heavy(command):
 def test_every_format_is_exported_with_its_contract(exported, name):
     model = exported.file(name)
     assert model == exported.folder / f"ckpt{FORMATS[name].suffix}"
-    contract = read_sidecar(model)
+    contract = read_contract(model)
     assert contract.format == name
     assert contract.classes == CLASSES
     assert contract.input.shape == ((1, 64, 64, 3) if name == "tflite" else (1, 3, 64, 64))
@@ -40,7 +40,7 @@ def test_every_format_is_exported_with_its_contract(exported, name):
 
 @pytest.mark.parametrize("name", list(FORMATS))
 def test_every_file_passed_its_gate_on_golden_samples_and_photos(exported, name):
-    parity = read_sidecar(exported.file(name)).parity
+    parity = read_contract(exported.file(name)).parity
     assert parity.status == "passed"
     assert parity.runtime == FORMATS[name].runtime_here
     assert parity.golden.images == 8
@@ -119,7 +119,7 @@ def test_a_file_that_disagrees_is_rejected(tmp_path):
     assert result.status == 1
     assert "swapped.ptl (rejected: golden samples: max abs difference" in result.stderr
     assert not earlier.exists()
-    assert read_sidecar(tmp_path / "swapped.rejected.ptl").parity.status == "failed"
+    assert read_contract(tmp_path / "swapped.rejected.ptl").parity.status == "failed"
     assert "next:" not in result.stdout
 
 
@@ -129,7 +129,7 @@ def test_no_verify_is_written_in_the_contract(checkpoint, tmp_path):
     )
     assert result.status == 0
     assert f"next: pmsi-bench {tmp_path}/bird.ptl" in result.stdout
-    parity = read_sidecar(tmp_path / "bird.ptl").parity
+    parity = read_contract(tmp_path / "bird.ptl").parity
     assert (parity.status, parity.reason) == ("not measured", "--no-verify")
 
 

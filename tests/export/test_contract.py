@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -11,7 +12,9 @@ from pmsi_export.contract.schema import (
     OutputSpec,
     Parity,
     PreprocessingSpec,
-    read_sidecar,
+    parse_contract,
+    seal,
+    sidecar_path,
     write_labels,
     write_sidecar,
 )
@@ -37,10 +40,11 @@ def contract():
     )
 
 
-def test_a_sidecar_reads_back_as_it_was_written(tmp_path):
-    model = tmp_path / "bird.v2.tflite"
-    assert write_sidecar(contract(), model).name == "bird.v2.tflite.json"
-    assert read_sidecar(model) == contract()
+def test_a_sidecar_is_the_text_that_is_in_the_file(tmp_path):
+    model, text = tmp_path / "bird.v2.tflite", seal(contract())
+    assert write_sidecar(text, model).name == "bird.v2.tflite.json"
+    assert sidecar_path(model).read_bytes() == text.encode()
+    assert parse_contract(text, model).model_copy(update={"contract_sha256": ""}) == contract()
 
 
 def test_labels_are_one_a_line(tmp_path):
@@ -67,15 +71,13 @@ def test_an_unknown_field_is_refused():
         ("{}", "schema_version"),
         (json.dumps({"schema_version": 2, "anything": "new"}), "upgrade with pip install -U pmsi-mobile"),
         (json.dumps({"schema_version": 1}), "format: Field required"),
+        ('{"schema_version": "newest"}', "schema_version: Input should be a valid integer"),
+        ('{"schema_version": 1' + "0" * 4000 + "}", "schema_version: "),
+        ('{"schema_version": -1}', "schema_version: "),
+        ("[" * 100_000, "is not a model contract"),
     ],
 )
-def test_a_sidecar_that_cannot_be_used_says_why(tmp_path, text, message):
-    model = tmp_path / "model.onnx"
-    (tmp_path / "model.onnx.json").write_text(text)
-    with pytest.raises(PmsiError, match=message):
-        read_sidecar(model)
-
-
-def test_a_missing_sidecar_says_where_it_should_be(tmp_path):
-    with pytest.raises(PmsiError, match=r"model\.onnx\.json is missing"):
-        read_sidecar(tmp_path / "model.onnx")
+def test_a_text_that_is_no_contract_says_why(text, message):
+    with pytest.raises(PmsiError, match=message) as error:
+        parse_contract(text, Path("model.onnx"))
+    assert "\n" not in str(error.value)

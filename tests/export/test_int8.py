@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from pmsi_export.contract.schema import read_sidecar
 from pmsi_export.formats.executorch.int8 import to_int8
 from pmsi_export.formats.onnx.int8 import _range_of_grid
 from pmsi_export.formats.onnx.pair_sums import overflows
-from pmsi_export.formats.open import load_file
+from pmsi_export.formats.open import load_file, read_contract
 from pmsi_export.formats.registry import get_format
 from pmsi_export.graph.variant import Variant
 from pmsi_export.jobs.exporter import _check_mix, prepare_int8
@@ -49,7 +48,7 @@ def int8(checkpoint, pictures, tmp_path_factory) -> Int8:
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_file_takes_bytes(int8, name):
-    contract = read_sidecar(int8.file(name))
+    contract = read_contract(int8.file(name))
     assert contract.precision == "int8"
     assert contract.input.dtype == "uint8"
     image = np.full((64, 64, 3), 200, np.uint8)

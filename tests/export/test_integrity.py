@@ -1,6 +1,9 @@
 """What changed after an export, does not fit together or says nothing is refused wherever it comes in."""
 
+import hashlib
 import json
+import re
+import shutil
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from pmsi_export.contract.bounded_zip import read_entry
 from pmsi_export.contract.golden_samples import GoldenSamples, golden_of, write_golden
 from pmsi_export.contract.schema import Contract, is_sealed, seal
 from pmsi_export.contract.zip_trailer import CONTRACT, LABELS
+from pmsi_export.formats.coreml.mil.package import read_specification, write_specification
 from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import FORMATS, container
 from pmsi_export.jobs.android_assets import put_into_app
@@ -33,7 +37,7 @@ FIXTURES = Path(__file__).parent / "fixtures" / "v1"
 def sealed_model(name: str, path: Path) -> Path:
     module = container(FORMATS[name])
     plain_model(name, path)
-    module.embed(path, seal(contract_of(name, module.extract(path).content_sha256)).model_dump_json())
+    module.embed(path, seal(contract_of(name, module.extract(path).content_sha256)))
     return path
 
 
@@ -45,10 +49,13 @@ def with_contract(name: str, path: Path, text: str) -> Path:
 
 
 CHANGES = {
-    "another resize": lambda text: text.replace('"resize":256', '"resize":300'),
-    "two classes swapped": lambda text: text.replace('["käna","teal, green"]', '["teal, green","käna"]'),
-    "a gate passed": lambda text: text.replace('"status":"not measured"', '"status":"passed"'),
-    "another seal": lambda text: text[:-66] + "0" * 64 + text[-2:],
+    "another resize": lambda text: text.replace('"resize": 256', '"resize": 300'),
+    "two classes swapped": lambda text: (
+        text.replace('"käna"', '"x"').replace('"teal, green"', '"käna"').replace('"x"', '"teal, green"')
+    ),
+    "a gate passed": lambda text: text.replace('"status": "not measured"', '"status": "passed"'),
+    "other spaces": lambda text: json.dumps(json.loads(text), separators=(",", " : ")),
+    "another seal": lambda text: re.sub('[0-9a-f]{64}(?="\\s*}$)', "0" * 64, text),
 }
 
 
@@ -66,14 +73,14 @@ def test_a_contract_that_was_changed_in_the_file_is_refused(tmp_path, name, chan
 
 
 def test_the_seal_can_be_checked_without_a_json_writer():
-    text = seal(any_contract()).model_dump_json()
+    text = seal(any_contract())
     assert is_sealed(text)
-    assert is_sealed(text.replace('"contract_sha256":"', '"contract_sha256": "')) is False
+    assert is_sealed(text.replace('"contract_sha256": "', '"contract_sha256":"')) is False
     assert is_sealed(any_contract().model_dump_json()) is None
-    assert is_sealed(text[:-1] + f',"contract_sha256":"{"0" * 64}"}}') is False
+    assert is_sealed(text[:-2] + f',"contract_sha256":"{"0" * 64}"}}') is False
     # A class may be called anything: quotes are escaped in JSON.
     odd = any_contract().model_copy(update={"classes": ('"contract_sha256":"' + "0" * 64 + '"', "other")})
-    assert is_sealed(seal(odd).model_dump_json())
+    assert is_sealed(seal(odd))
 
 
 def test_contracts_of_before_are_read_and_said_to_be_unprotected(tmp_path):
@@ -286,7 +293,7 @@ def test_what_is_put_into_the_app_is_one_set(tmp_path):
         plain_model("tflite", path)
         module = container(FORMATS["tflite"])
         digest = module.extract(path).content_sha256
-        module.embed(path, seal(of.model_copy(update={"content_sha256": digest})).model_dump_json())
+        module.embed(path, seal(of.model_copy(update={"content_sha256": digest})))
         return path
 
     for name, of in (
@@ -303,3 +310,23 @@ def test_what_is_put_into_the_app_is_one_set(tmp_path):
     assert put_into_app(jobs[:1], jobs[1:], tmp_path) == ["ckpt-int8-dynamic.tflite", "ckpt-int8.tflite"]
     kept = {"ckpt.tflite", "ckpt.golden.zip", "ckpt-fp16.tflite", "ckpt.onnx.tflite", "other.tflite"}
     assert {path.name for path in models.iterdir()} == kept
+
+
+def test_a_file_larger_than_any_format_takes_is_not_read(tmp_path):
+    with open(tmp_path / "large.tflite", "wb") as file:
+        file.truncate(3 << 30)
+    with pytest.raises(PmsiError, match="has more than 2 GB"):
+        read_contract(tmp_path / "large.tflite")
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "[" * 100_000, "no JSON", '{"classes": 5}'])
+def test_a_package_whose_contract_is_none_is_refused(tmp_path, text):
+    package = shutil.copytree(FIXTURES / "ckpt.mlpackage", tmp_path / "ckpt.mlpackage")
+    specification = read_specification(package)
+    written = specification.description.metadata.userDefined
+    written["pmsi.contract"] = text
+    written["pmsi.contract.sha256"] = hashlib.sha256(text.encode()).hexdigest()
+    write_specification(package, specification)
+    with pytest.raises(PmsiError, match="is damaged") as error:
+        read_contract(package)
+    assert "\n" not in str(error.value)

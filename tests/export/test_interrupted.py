@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pmsi_export.contract.schema import Parity, read_sidecar, sidecar_path
+from pmsi_export.contract.schema import Contract, Parity, parse_contract, seal, sidecar_path
 from pmsi_export.formats.open import load_file, read_contract
 from pmsi_export.formats.registry import FORMATS, container
 from pmsi_export.jobs.exporter import _put_in_place, export
@@ -54,13 +54,17 @@ def hidden(folder: Path) -> list[Path]:
     return list(folder.glob(f"{PREFIX}*"))
 
 
+def beside(model: Path) -> Contract:
+    return parse_contract(sidecar_path(model).read_text(encoding="utf-8"), model)
+
+
 def check_final_names(folder: Path) -> None:
     """Every file is whole, with its own contract inside and no other's beside it."""
     for model in folder.iterdir():
         if model.suffix in {known.suffix for known in FORMATS.values()}:
             load_file(model)
             if sidecar_path(model).exists():
-                assert read_sidecar(model) == read_contract(model)
+                assert beside(model) == read_contract(model)
 
 
 def test_whenever_an_export_is_killed_no_half_file_has_a_final_name(checkpoint, tmp_path):
@@ -147,8 +151,9 @@ def place_file(folder: Path, number: int, status: str) -> None:
         staged = plain_model("tflite", unfinished / "ckpt.tflite", number)
         parity = Parity(status=status, gate="some gate")
         contract = contract_of("tflite", module.extract(staged).content_sha256).model_copy(update={"parity": parity})
-        module.embed(staged, contract.model_dump_json())
-        _put_in_place(staged, folder / staged.name, contract)
+        text = seal(contract)
+        module.embed(staged, text)
+        _put_in_place(staged, folder / staged.name, text, rejected=status == "failed")
 
 
 def place_folder(folder: Path, number: int) -> None:
@@ -198,7 +203,7 @@ def test_a_contract_never_lies_beside_the_file_of_another(tmp_path, status):
     for folder in killed_at_every_step(tmp_path, lambda folder, number: place_file(folder, number, status)):
         (model,) = (path for path in folder.iterdir() if path.suffix == ".tflite")
         contract = read_contract(model)
-        assert not sidecar_path(model).exists() or read_sidecar(model) == contract
+        assert not sidecar_path(model).exists() or beside(model) == contract
         numbers.append(int(b"weight 2 " in model.read_bytes()))
     assert numbers == sorted(numbers)
     assert set(numbers) == {0, 1}

@@ -1,13 +1,14 @@
 """The artifact contract: what a client must know about an exported file, as JSON inside it and beside it."""
 
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pmsi_mobile.config import LARGEST_SIDE, Preprocessing
 from pmsi_mobile.errors import PmsiError
@@ -18,7 +19,7 @@ Precision = Literal["fp32", "fp16", "int8", "int8-dynamic", "int8-weights", "pal
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ModelSummary(_Part):
@@ -82,19 +83,19 @@ class Agreement(_Part):
     """An exported file against the training network on the same images."""
 
     images: int
-    max_abs_difference: FiniteFloat
+    max_abs_difference: float
     """Of probabilities."""
-    top1_agreement: FiniteFloat
+    top1_agreement: float
     """Share of images in 0..1."""
-    sqnr_db: FiniteFloat | None
+    sqnr_db: float | None
     """10 log10 of the reference's power over that of the difference, of all probabilities; null for no difference."""
     confident_images: int
     """Images on which the reference's first probability is at least 0.3 above its second."""
-    confident_agreement: FiniteFloat | None
+    confident_agreement: float | None
     """Share of them with the same top-1; null where there are none."""
-    top1: FiniteFloat | None = None
+    top1: float | None = None
     """Accuracy of the file where labels are known, in 0..1."""
-    reference_top1: FiniteFloat | None = None
+    reference_top1: float | None = None
     """The training network's, on the same images."""
 
 
@@ -116,11 +117,11 @@ class ResizeAccuracy(_Part):
     """Top-1 of the file on the same photos, resized as the contract says and in the ways of other programs, in 0..1."""
 
     photos: int
-    antialias: FiniteFloat
+    antialias: float
     """As the contract says; the others are what a client pays that resizes otherwise."""
-    bilinear: FiniteFloat
-    nearest: FiniteFloat
-    area: FiniteFloat
+    bilinear: float
+    nearest: float
+    area: float
 
 
 class Contract(_Part):
@@ -153,6 +154,15 @@ class Contract(_Part):
     contract_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
     """Of this contract's JSON as it is in the file, this value left empty (see `seal`). Empty in files of versions that
     did not protect it."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _finite(cls, metrics: dict[str, Any]) -> dict[str, Any]:
+        try:
+            json.dumps(metrics, allow_nan=False)
+        except ValueError:
+            raise ValueError("a measured value is not a finite number") from None
+        return metrics
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Contract":
@@ -198,13 +208,14 @@ class Embedded:
 _SEAL = re.compile(r'("contract_sha256": ?")([0-9a-f]{64})"')
 
 
-def seal(contract: Contract) -> Contract:
-    """The contract with its `contract_sha256`: the SHA-256 of its JSON with that value empty.
+def seal(contract: Contract) -> str:
+    """The contract's JSON as it goes into a file and beside it, with its `contract_sha256`: the SHA-256 of this text
+    with that value empty.
 
     A reader replaces the value, which is there once, by nothing and compares: it needs no JSON writer of ours.
     """
-    text = contract.model_copy(update={"contract_sha256": ""}).model_dump_json()
-    return contract.model_copy(update={"contract_sha256": hashlib.sha256(text.encode()).hexdigest()})
+    digest = hashlib.sha256(_as_text(contract, "").encode()).hexdigest()
+    return _as_text(contract, digest)
 
 
 def is_sealed(text: str) -> bool | None:
@@ -221,10 +232,10 @@ def sidecar_path(model: Path) -> Path:
     return model.with_name(f"{model.name}.json")
 
 
-def write_sidecar(contract: Contract, model: Path) -> Path:
-    """Write the contract beside the model; returns its path."""
+def write_sidecar(text: str, model: Path) -> Path:
+    """Write what `seal` gave beside the model too; returns its path."""
     path = sidecar_path(model)
-    write_text(path, contract.model_dump_json(indent=2) + "\n")
+    write_text(path, text)
     return path
 
 
@@ -233,19 +244,12 @@ def write_labels(classes: tuple[str, ...], path: Path) -> None:
     write_text(path, "".join(f"{name}\n" for name in classes))
 
 
-def read_sidecar(model: Path) -> Contract:
-    """The contract of an exported file.
+def parse_contract(text: str, path: Path) -> Contract:
+    """The contract that a JSON text holds; `path` is where it was found.
 
-    Raises PmsiError when it is missing, not JSON, of a newer schema version, or breaks the schema.
+    Raises PmsiError for a text that is no contract, of a newer schema version, not as `seal` wrote it, or at odds with
+    itself.
     """
-    path = sidecar_path(model)
-    if not path.is_file():
-        raise PmsiError(f"{path} is missing: pmsi-export writes it beside the model, keep the two together")
-    return parse_contract(path.read_bytes(), path)
-
-
-def parse_contract(text: bytes, path: Path) -> Contract:
-    """The contract that a JSON text holds; `path` is where it was found. Raises PmsiError for any other text."""
     try:
         version = _SchemaVersion.model_validate_json(text).schema_version
         if version > SCHEMA_VERSION:
@@ -253,13 +257,24 @@ def parse_contract(text: bytes, path: Path) -> Contract:
                 f"{path} has contract version {version}, this pmsi-mobile reads up to {SCHEMA_VERSION}: "
                 "upgrade with pip install -U pmsi-mobile"
             )
-        return Contract.model_validate_json(text)
+        sealed = is_sealed(text)
+        contract = None if sealed is False else Contract.model_validate_json(text)
     except ValidationError as error:
         raise PmsiError(f"{path} is not a model contract: {_first_problem(error)}") from None
+    # A digest written otherwise than `seal` does, which nobody finds, is no protection.
+    if contract is None or (contract.contract_sha256 and not sealed):
+        raise PmsiError(
+            f"{path} is damaged: its contract has changed since it was written: export it again from its checkpoint"
+        )
+    return contract
+
+
+def _as_text(contract: Contract, digest: str) -> str:
+    return contract.model_copy(update={"contract_sha256": digest}).model_dump_json(indent=2)
 
 
 class _SchemaVersion(BaseModel):
-    schema_version: int
+    schema_version: int = Field(ge=1, le=10**6)
 
 
 def _first_problem(error: ValidationError) -> str:

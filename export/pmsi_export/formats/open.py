@@ -2,11 +2,15 @@
 
 from pathlib import Path
 
-from pmsi_export.contract.schema import Contract, is_sealed, parse_contract
+from pmsi_export.contract.schema import Contract, parse_contract
 from pmsi_export.formats.registry import FORMATS, container, format_of, get_format, loader, require
 from pmsi_export.runtime.runner import Runner, all_classes
 from pmsi_export.runtime.silence import silenced
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.files import size_bytes
+
+LARGEST_FILE = 2 << 30
+"""Bytes: FlatBuffers and protocol buffers, which most formats are made of, end there."""
 
 
 def load_file(path: Path, threads: int = 1, *, verify: bool = True) -> Runner:
@@ -42,13 +46,13 @@ def read_contract(model: Path) -> Contract:
     known = format_of(model)
     if not model.exists():
         raise PmsiError(f"model {model} does not exist")
+    if size_bytes(model) > LARGEST_FILE:
+        raise PmsiError(f"{model} has more than {LARGEST_FILE >> 30} GB: it is no file of pmsi-export")
     embedded = container(known).extract(model)
     again = "export it again from its checkpoint"
     if not embedded.text:
         raise PmsiError(f"{model} has no contract inside, it is cut off or not from pmsi-export: {again}")
-    contract = parse_contract(embedded.text.encode(), model)
-    if is_sealed(embedded.text) is False:
-        raise PmsiError(f"{model} is damaged: its contract has changed since it was written: {again}")
+    contract = parse_contract(embedded.text, model)
     if contract.format != known.name:
         suffix = get_format(contract.format).suffix if contract.format in FORMATS else contract.format
         raise PmsiError(f"{model} is a {contract.format} file under another name: rename it to {suffix}")

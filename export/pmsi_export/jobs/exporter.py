@@ -62,13 +62,13 @@ def export(job: Job) -> Exported:
         measured = _measure(staged, job, contract, loaded) if job.verify else {}
         digest = container(known).extract(staged).content_sha256
         final = contract.model_copy(update={**measured, "content_sha256": digest})
-        final = seal(final)
-        container(known).embed(staged, final.model_dump_json())
+        text = seal(final)
+        container(known).embed(staged, text)
         _check_classes(staged, loaded.classes)
         golden = folder / job.golden.name
         write_golden(_golden_samples(loaded), final, golden)
         put_in_place(golden, job.golden)
-        placed = _put_in_place(staged, job.target, final)
+        placed = _put_in_place(staged, job.target, text, rejected=final.parity.status == "failed")
     return Exported(placed, size_bytes(placed), final, seconds)
 
 
@@ -175,11 +175,11 @@ def _check_classes(model: Path, classes: tuple[str, ...]) -> None:
         )
 
 
-def _put_in_place(staged: Path, target: Path, contract: Contract) -> Path:
+def _put_in_place(staged: Path, target: Path, contract: str, *, rejected: bool) -> Path:
     """Rename file and contract to their final names; the old contract goes first, so that no file ever lies beside
     another one's."""
     final, other = target, rejected_path(target)
-    if contract.parity.status == "failed":
+    if rejected:
         final, other = other, final
     sidecar = write_sidecar(contract, staged)
     set_aside(sidecar_path(final), staged.parent)
