@@ -65,6 +65,7 @@ class ContractReaderTest {
 
     @Test
     fun `a contract with a digest of itself is protected, one that was written before is not`() {
+        assertTrue("pmsi-export's own", ContractReader.read(Fixtures.file("models/ckpt-top3.tflite")).isProtected)
         val protected = checkNotNull(Fixtures.file("protected").listFiles()).map(ContractReader::read)
         assertEquals(setOf("tflite", "onnx", "executorch"), protected.map { it.format }.toSet())
         assertEquals(listOf(true), protected.map { it.isProtected }.distinct())
