@@ -10,7 +10,7 @@ test: export OMP_NUM_THREADS = 1
 
 quick: export OMP_NUM_THREADS = 1
 
-.PHONY: setup test quick lint demo apk clean
+.PHONY: setup test quick lint package demo apk clean
 
 setup: $(VENV)/installed
 
@@ -33,6 +33,13 @@ test: lint
 quick: setup
 	$(BIN)/pytest -m "not slow" -n $(JOBS)
 
+# The wheel, built, checked and tried in empty environments.
+package: setup
+	rm -rf dist
+	$(BIN)/python -m build --installer uv --outdir dist .
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python tests/packaging.py dist
+
 demo: setup
 	rm -rf $(DEMO)
 	$(BIN)/pmsi-birds $(DEMO)/birds --species 6 --train 60 --val 10 --test 20 --size 128
@@ -49,4 +56,4 @@ apk: setup
 	$(BIN)/python android_demo/proof/apk.py
 
 clean:
-	rm -rf $(VENV) $(DEMO) android_demo/target .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(DEMO) dist android_demo/target .mypy_cache .pytest_cache .ruff_cache .hypothesis
