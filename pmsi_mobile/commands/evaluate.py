@@ -7,6 +7,7 @@ import typer
 
 from pmsi_mobile.config import Resize
 from pmsi_mobile.console.cli import entry_point
+from pmsi_mobile.console.terminal import say
 from pmsi_mobile.training.device import HELP as DEVICE_HELP
 from pmsi_mobile.training.device import Device, choose_device
 
@@ -68,9 +69,8 @@ def evaluate(
             known=known_photos(checkpoint.parent / "data.json", loaded.classes, loaded.trained_on),
             progress=report,
         )
-    log = Console(stderr=True, highlight=False)
     for note in notes:
-        log.print(f"note: {note}")
+        say(f"note: {note}", err=True)
 
     network = loaded.network().to(device)
     loader = eval_loader(EvalPhotos(photos, config.preprocessing, resize), batch_size, config.data.workers)

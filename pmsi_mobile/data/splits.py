@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import blake2b
+from itertools import groupby
 from pathlib import Path
 
 from pmsi_mobile.data.dataset import SPLITS, DataSet, Photo, content_digest, known_photos, load_data, save_data
@@ -35,9 +36,10 @@ def open_data(
     """Find the layout of `root`, decode every photo once, and split.
 
     Layouts: see `pmsi_mobile/README.md`. Where there is no validation split, about `val_fraction` of the training
-    photos are held out; of plain class folders about `test_fraction` too. Which ones is a function of the seed and of
-    each photo's content, so that more photos move none from one split to another; a class that would be left without a
-    training photo keeps all of them in training. Copies of training photos are left out of the other splits.
+    photos are held out; of plain class folders about `test_fraction` too; one of each class at least, where there are
+    enough. Which ones is a function of the seed and of each photo's content: more photos move none from one split to
+    another, save the one that a class without a held-out photo had to give, which returns to training. Copies of
+    training photos are left out of the other splits.
     Classes are the training split's sorted folder names, or the official label order. Unreadable photos are left out
     with a note. `progress(done, total)` counts decoded photos.
     Raises PmsiError for a folder that cannot be trained on, with the notes that may explain it.
@@ -193,20 +195,35 @@ def _hold_out(splits: Splits, listing: Listing, val_fraction: float, test_fracti
         val_fraction = 0
     if listing.layout != CLASS_FOLDERS:
         test_fraction = 0
-    drawn = {photo: _draw(photo, val_fraction, test_fraction, seed) for photo in splits.get("train", [])}
-    trained = {photo.label for photo, split in drawn.items() if split == "train"}
-    held: Splits = {split: list(splits.get(split, [])) for split in ("val", "test")} | {"train": []}
-    for photo, split in drawn.items():
-        held[split if photo.label in trained else "train"].append(photo)
+    held: Splits = {split: list(splits.get(split, [])) for split in SPLITS if split != "train"} | {"train": []}
+    for _, photos in groupby(splits.get("train", []), key=lambda photo: photo.label):
+        for photo, split in _draw(list(photos), val_fraction, test_fraction, seed):
+            held[split].append(photo)
     return held
 
 
-def _draw(photo: Photo, val_fraction: float, test_fraction: float, seed: int) -> str:
-    """The split of a photo by itself. The test split does not depend on the validation fraction."""
-    draw = int.from_bytes(blake2b(f"{seed} {photo.digest}".encode(), digest_size=8).digest(), "big") / 2**64
-    if draw < test_fraction:
-        return "test"
-    return "val" if draw >= 1 - val_fraction else "train"
+def _draw(photos: list[Photo], val_fraction: float, test_fraction: float, seed: int) -> list[tuple[Photo, str]]:
+    """The split of each photo of a class. Each has a number between 0 and 1 by its content: tests have those below
+    `test_fraction`, validation has those at the other end.
+
+    Where there is none, the next is taken, but training keeps one photo, then validation gets one, then the test.
+    """
+    numbers = [_number(photo, seed) for photo in photos]
+    val = sum(number >= 1 - val_fraction for number in numbers)
+    test = sum(number < test_fraction for number in numbers)
+    val = min(max(val, 1), len(photos) - 1) if val_fraction else 0
+    test = min(max(test, 1), len(photos) - 1 - val) if test_fraction else 0
+    order = sorted(range(len(photos)), key=lambda index: numbers[index])
+    ranks = dict(zip(order, range(len(photos)), strict=True))
+    return [
+        (photo, "test" if ranks[index] < test else "val" if ranks[index] >= len(photos) - val else "train")
+        for index, photo in enumerate(photos)
+    ]
+
+
+def _number(photo: Photo, seed: int) -> float:
+    digest = blake2b(f"{seed} {photo.digest}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
 
 
 def _without_copies(splits: Splits) -> tuple[Splits, tuple[str, ...]]:

@@ -64,7 +64,24 @@ def test_held_out_splits_are_a_partition_in_which_every_class_is_trained_on(coun
     assert len(everything) == len(set(everything)) == sum(counts.values())
     assert all(data.classes[photo.label] == photo.path.parent.name for photo in everything)
     assert data.classes == tuple(sorted(counts))
-    assert set(per_class(data, "train")) == set(counts)
+    train, val, test = (per_class(data, split) for split in ("train", "val", "test"))
+    for name, count in counts.items():
+        assert train[name] >= 1
+        assert (val.get(name, 0) >= 1) == (val_fraction > 0 and count >= 2)
+        assert (test.get(name, 0) >= 1) or test_fraction == 0 or train[name] == 1
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(5, 12), st.integers(1, 4), st.integers(0, 99))
+def test_more_photos_move_none_from_training_to_another_split_in_small_classes(count, more, seed):
+    options = {"val_fraction": 0.1, "test_fraction": 0.1, "seed": seed}
+    with tempfile.TemporaryDirectory() as folder:
+        root = class_folders(Path(folder), {"a": count, "b": count})
+        before = open_data(root, **options)
+        for name in ("a", "b"):
+            add_photos(root / name / "new", more)
+        after = open_data(root, **options)
+    assert set(before.train) <= set(after.train)
 
 
 def test_about_the_given_share_of_each_class_is_held_out(tmp_path):

@@ -223,7 +223,7 @@ def _evaluation_photos(folder: Path | None, checkpoint: Path, variant: Variant) 
     with progress("training network") as report:
         photos, notes = evaluation_photos(folder, checkpoint, variant, report)
     for note in notes:
-        typer.echo(f"note: {note}", err=True)
+        say(f"note: {note}", err=True)
     return photos
 
 

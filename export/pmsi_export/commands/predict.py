@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pmsi_mobile.console.cli import entry_point
-from pmsi_mobile.console.terminal import say
+from pmsi_mobile.console.terminal import escaped, say
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def _print_table(predictions: list[dict[str, Any]]) -> None:
 
     table = Table("photo", "top classes")
     for prediction in predictions:
-        ranking = [f"{entry['probability']:6.1%}  {entry['class']}" for entry in prediction.get("top", [])]
-        table.add_row(prediction["photo"], "\n".join(ranking) or f"no prediction: {prediction['error']}")
+        ranking = [f"{entry['probability']:6.1%}  {escaped(entry['class'])}" for entry in prediction.get("top", [])]
+        table.add_row(escaped(prediction["photo"]), "\n".join(ranking) or f"no prediction: {prediction['error']}")
     Console(markup=False, highlight=False).print(table)
 
 
