@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 FIXTURES = Path(__file__).parent / "export" / "fixtures" / "v1"
+PHOTO = "text.txt"
 CHECKPOINT, MODEL = FIXTURES / "ckpt.pt", FIXTURES / "ckpt.tflite"
 # One process for all lines of a command: importing what is left takes most of the time.
 CODE = """
@@ -58,6 +59,14 @@ LINES = {
         ["--diagnose", "nosuch.tflite"],
         ["--diagnose", "nosuch.pt"],
     ],
+    "pmsi_export.commands.predict": [
+        ["nosuch.pt", PHOTO],
+        ["text.pt", PHOTO],
+        ["nosuch.tflite", PHOTO],
+        ["text.txt", PHOTO],
+        [CHECKPOINT, "nosuch.jpg"],
+        [CHECKPOINT, "photos"],
+    ],
     "pmsi_bench.commands.bench": [
         ["nosuch.tflite"],
         ["nosuch.pt"],
@@ -74,7 +83,8 @@ LINES = {
 @pytest.mark.parametrize("module", LINES)
 def test_a_wrong_line_is_refused_without_pytorch(module, tmp_path):
     (tmp_path / "photos" / "one").mkdir(parents=True)
-    (tmp_path / "text.txt").write_text("no tensors")
+    for name in ("text.txt", "text.pt"):
+        (tmp_path / name).write_text("no tensors")
     lines = json.dumps([[str(word) for word in line] for line in LINES[module]])
     done = subprocess.run(
         [sys.executable, "-c", CODE.format(module=module), lines],

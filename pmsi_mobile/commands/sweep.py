@@ -36,13 +36,13 @@ def sweep(
 
     from pmsi_mobile.config import parse_assignments
     from pmsi_mobile.experiments.plan import read_plan
+    from pmsi_mobile.files import check_photo_folder
 
     plan = read_plan(plan_file, parse_assignments(assignments or []))
     photos = data or plan.data
     if photos is None:
         raise PmsiError(f"{plan_file} names no data: add 'data: FOLDER' to it, or pass --data FOLDER")
-    if not photos.is_dir():
-        raise PmsiError(f"{photos} is no folder: give the folder that holds the photos")
+    check_photo_folder(photos)
     root = output or Path("sweeps") / plan_file.stem
     console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
     folds = _folds(plan, photos, root, console)

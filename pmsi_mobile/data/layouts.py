@@ -21,6 +21,7 @@ from pmsi_mobile.data.files import (
 from pmsi_mobile.data.notes import Note, enumerated, in_words, with_notes
 from pmsi_mobile.data.official import ByClass, Listing, list_official
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.files import check_photo_folder
 
 CLASS_FOLDERS = "class folders"
 SPLIT_FOLDERS = "split folders"
@@ -37,8 +38,7 @@ _TABLES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".parquet", ".x
 def list_photos(root: Path, classes: Sequence[str] = ()) -> Listing:
     """Class order, photo files by split and class, and notes; classes in the spelling of `classes` where these look
     the same. Raises PmsiError for a folder without photos, and for one whose levels cannot be told apart."""
-    if not root.is_dir():
-        raise PmsiError(f"{root} is no folder: give the folder that holds the photos")
+    check_photo_folder(root)
     listing = list_official(root) or _list_folders(root, classes)
     if not any(paths for split in listing.splits.values() for paths in split.values()):
         message = f"{root} has no photos: put JPEG or PNG files in one folder per class ({root}/<class>/)"

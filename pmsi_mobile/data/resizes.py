@@ -19,7 +19,8 @@ def eval_pixels(photo: Image.Image, preprocessing: Preprocessing, resize: Resize
     # Python rounds halves to even, and so does torchvision's center_crop.
     start = round((preprocessing.resize - crop) / 2)
     stretched = stretch(photo, preprocessing.resize, resize)
-    return np.asarray(stretched.crop((start, start, start + crop, start + crop)))
+    # A copy: PyTorch warns of memory that it must not write to.
+    return np.array(stretched.crop((start, start, start + crop, start + crop)))
 
 
 def stretch(photo: Image.Image, side: int, resize: Resize) -> Image.Image:

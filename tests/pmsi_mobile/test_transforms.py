@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -100,6 +101,13 @@ def test_photos_are_loaded_without_torchvision():
 def test_pixels_need_no_torch():
     code = "import sys, pmsi_mobile.data.images, pmsi_mobile.data.resizes; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_pixels_become_a_tensor_without_a_warning():
+    pixels = eval_pixels(noise(40, 50), Preprocessing(resize=41, crop=32))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        torch.from_numpy(pixels)
 
 
 def test_plain_bilinear_of_a_large_photo_aliases_and_antialias_does_not():

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from pmsi_export.commands.predict import CHECKPOINT_SUFFIXES
-
 if TYPE_CHECKING:
     from pmsi_export.checks.inspect import Diagnosis
     from pmsi_export.weights.int8 import LayerLoss
@@ -23,6 +21,7 @@ def show_diagnosis(paths: Sequence[Path], int8: bool, calibration: Path | None, 
     from dataclasses import asdict
 
     from pmsi_export.checks.inspect import diagnose, diagnose_checkpoint
+    from pmsi_export.jobs.predictor import CHECKPOINT_SUFFIXES
     from pmsi_mobile.console.progress import loading_pytorch
     from pmsi_mobile.tensor_check import check_tensors
 

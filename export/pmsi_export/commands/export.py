@@ -5,16 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pmsi_export.formats.registry import (
-    COMPRESSED,
-    FORMATS,
-    INT8_WEIGHTS,
-    PRECISIONS,
-    Format,
-    get_format,
-    refusal,
-    require,
-)
+from pmsi_export.formats.choice import choose
+from pmsi_export.formats.registry import COMPRESSED, FORMATS, INT8_WEIGHTS, PRECISIONS
 from pmsi_export.graph.variant import Variant
 from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.subprocesses import Failure, export_apart, prepare_int8_apart, silence_tracker, stop_all
@@ -120,7 +112,7 @@ def export(
     if no_verify and data:
         raise PmsiError("--no-verify measures nothing: leave out --data")
     variant = _variant(head, size, top_k)
-    chosen, refused = _choose(formats, precisions, top_k)
+    chosen, refused = choose(formats, precisions, top_k)
     if not checkpoint.is_file():
         raise PmsiError(f"checkpoint {checkpoint} does not exist")
     calibrating: list[Path] = []
@@ -183,35 +175,6 @@ def _variant(head: str, size: int | None, top_k: int | None) -> Variant:
     if size is not None and (size < 32 or size % 32):
         raise PmsiError(f"--size {size} is not a multiple of 32, the stride of the last stage")
     return Variant(head, size, top_k)
-
-
-def _choose(
-    formats: list[str], precisions: list[str], top_k: int | None
-) -> tuple[list[tuple[Format, str]], dict[str, list[str]]]:
-    """The pairs of format and precision that are meant; why others of `all` cannot be had -> the formats.
-
-    Raises PmsiError for an unknown name, a package that is not installed, and a pair that was asked for by name and
-    cannot be had.
-    """
-    unknown = next((name for name in precisions if name not in (*PRECISIONS, "all")), None)
-    if unknown:
-        raise PmsiError(f"unknown precision '{unknown}': choose from {', '.join(PRECISIONS)}")
-    known = [get_format(name) for name in dict.fromkeys(FORMATS if "all" in formats else formats)]
-    wanted = PRECISIONS if "all" in precisions else tuple(dict.fromkeys(precisions))
-    pairs = [(each, precision) for each in known for precision in wanted]
-    chosen: list[tuple[Format, str]] = []
-    refused: dict[str, list[str]] = {}
-    for each, precision in pairs:
-        if reason := refusal(each, precision, top_k):
-            refused.setdefault(reason, []).append(each.name)
-        else:
-            chosen.append((each, precision))
-    if refused and (not chosen or "all" not in (*formats, *precisions)):
-        reason, (first, *_) = next(iter(refused.items()))
-        raise PmsiError(f"{first} cannot be written {reason}")
-    for each, _ in chosen:
-        require(each, each.convert_needs)
-    return chosen, refused
 
 
 def _evaluation_photos(folder: Path | None, checkpoint: Path, variant: Variant) -> "EvaluationPhotos | None":

@@ -10,10 +10,7 @@ from pmsi_mobile.console.terminal import escaped, say
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
-    from pmsi_export.runtime.runner import Runner
-    from pmsi_mobile.config import Preprocessing
-
-CHECKPOINT_SUFFIXES = (".pt", ".pth")
+    from pmsi_export.jobs.predictor import Predictor
 
 
 def predict(
@@ -26,9 +23,11 @@ def predict(
     import json
     import shlex
 
+    from pmsi_export.jobs.predictor import CHECKPOINT_SUFFIXES, open_predictor
+
     paths = _list_photos(photos)
-    runner, classes, preprocessing = _open(model)
-    predictions = [_predict(path, runner, classes, preprocessing, top) for path in paths]
+    predictor = open_predictor(model)
+    predictions = [_predict(path, predictor, top) for path in paths]
     if as_json:
         typer.echo(json.dumps({"model": str(model), "predictions": predictions}))
     else:
@@ -57,46 +56,16 @@ def _list_photos(given: list[Path]) -> list[Path]:
     return paths
 
 
-def _open(model: Path) -> "tuple[Runner, tuple[str, ...], Preprocessing]":
-    if model.suffix in CHECKPOINT_SUFFIXES:
-        from pmsi_export.runtime.reference import reference_runner
-        from pmsi_mobile.checkpoint import load_checkpoint
-
-        checkpoint = load_checkpoint(model)
-        return reference_runner(checkpoint), checkpoint.classes, checkpoint.config.preprocessing
-    from pmsi_export.formats.open import load_file, read_contract
-    from pmsi_export.runtime.runner import all_classes
-
-    contract = read_contract(model)
-    runner = all_classes(load_file(model, verify=False), contract)
-    return runner, contract.classes, contract.preprocessing.for_network()
-
-
-def _predict(
-    path: Path, runner: "Runner", classes: tuple[str, ...], preprocessing: "Preprocessing", top: int
-) -> dict[str, Any]:
-    import numpy as np
-
-    from pmsi_export.runtime.preprocess import load_image
+def _predict(photo: Path, predictor: "Predictor", top: int) -> dict[str, Any]:
     from pmsi_mobile.data.images import UnreadableImage
 
     try:
-        image = load_image(path, preprocessing)
+        best = predictor.top(photo, top)
     except UnreadableImage as error:
-        return {"photo": str(path), "error": error.reason}
-    probabilities = runner.predict(image)
-    if not np.isfinite(probabilities).all():
-        return {"photo": str(path), "error": "the model gives no probabilities for it, but what is not a number"}
-    best = (-probabilities).argsort(kind="stable")[:top]
-    return {
-        "photo": str(path),
-        # A top-k file knows nothing of the others, which are zero here.
-        "top": [
-            {"class": classes[index], "probability": float(probabilities[index])}
-            for index in best
-            if probabilities[index] > 0
-        ],
-    }
+        return {"photo": str(photo), "error": error.reason}
+    except MeasurementError as error:
+        return {"photo": str(photo), "error": str(error)}
+    return {"photo": str(photo), "top": [{"class": name, "probability": value} for name, value in best]}
 
 
 def _print_table(predictions: list[dict[str, Any]]) -> None:

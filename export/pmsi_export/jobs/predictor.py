@@ -1,0 +1,59 @@
+"""The most likely classes of photos, by a checkpoint or any exported file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pmsi_export.formats.open import load_file, read_contract
+from pmsi_export.runtime.preprocess import load_image
+from pmsi_export.runtime.runner import Runner, all_classes
+from pmsi_mobile.config import Preprocessing
+from pmsi_mobile.errors import MeasurementError
+from pmsi_mobile.tensor_check import check_tensors
+
+CHECKPOINT_SUFFIXES = (".pt", ".pth")
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model that is open, with what it takes to show it a photo. runner: gives probabilities [K] of `classes`."""
+
+    runner: Runner
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+
+    def top(self, photo: Path, count: int = 5) -> list[tuple[str, float]]:
+        """The `count` most likely classes and their probabilities, the likeliest first; fewer of a top-k file.
+
+        Raises UnreadableImage, and MeasurementError where the model gives what is not a number.
+        """
+        probabilities = self.runner.predict(load_image(photo, self.preprocessing))
+        if not np.isfinite(probabilities).all():
+            raise MeasurementError("the model gives no probabilities for it, but what is not a number")
+        best = (-probabilities).argsort(kind="stable")[:count]
+        # A top-k file knows nothing of the others, which are zero here.
+        return [(self.classes[index], float(probabilities[index])) for index in best if probabilities[index] > 0]
+
+
+def open_predictor(model: Path | str) -> Predictor:
+    """Open ckpt.pt of pmsi-train (imports PyTorch) or a file of pmsi-export. Raises PmsiError when it cannot be."""
+    path = Path(model)
+    if path.suffix in CHECKPOINT_SUFFIXES:
+        check_tensors(path)
+        from pmsi_export.runtime.reference import reference_runner
+        from pmsi_mobile.checkpoint import load_checkpoint
+
+        checkpoint = load_checkpoint(path)
+        return Predictor(reference_runner(checkpoint), checkpoint.classes, checkpoint.config.preprocessing)
+    contract = read_contract(path)
+    runner = all_classes(load_file(path, verify=False), contract)
+    return Predictor(runner, contract.classes, contract.preprocessing.for_network())
+
+
+def predict(model: Path | str, photo: Path | str, top: int = 5) -> list[tuple[str, float]]:
+    """The `top` most likely classes of a photo and their probabilities, the likeliest first.
+
+    model: as for `open_predictor`, which opens a file once for many photos. Raises PmsiError.
+    """
+    return open_predictor(model).top(Path(photo), top)
