@@ -125,7 +125,7 @@ def _print_cost(plan: "Plan", left: "Sequence[Run]", folds: "list[DataSet]", job
     for column in ("recipe", "runs", "left", "image passes", "PMAC", "hours, one thread"):
         table.add_column(column, justify="left" if column == "recipe" else "right")
     for cost in costs:
-        figures = (str(cost.image_passes), f"{cost.macs / 1e15:.3f}", f"{cost.hours:.2f}")
+        figures = (f"{cost.image_passes:.0f}", f"{cost.macs / 1e15:.3f}", f"{cost.hours:.2f}")
         table.add_row(cost.recipe, str(cost.runs), str(undone[cost.recipe]), *figures)
     console_for(table).print(table)
     typer.echo(f"{total_hours(costs, undone, jobs):.1f} hours with --jobs {jobs}, without reading photos")

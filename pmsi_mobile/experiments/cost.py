@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from pmsi_mobile.config import Config
 from pmsi_mobile.experiments.plan import Plan, Run
 from pmsi_mobile.methods.registry import Network, build_network, phases
-from pmsi_mobile.training.batch import train_batch
+from pmsi_mobile.training.batch import image_passes, train_batch
 from pmsi_mobile.training.optim import build_optimizer
 
 BACKWARD = 2
@@ -27,7 +27,7 @@ class Cost:
 
     recipe: str
     runs: int
-    image_passes: int
+    image_passes: float
     macs: float
     hours: float
 
@@ -58,7 +58,7 @@ def _cost(run: Run, teachers: list[Config], classes: int, photos: int, runs: int
     return Cost(
         recipe=run.recipe,
         runs=runs,
-        image_passes=config.train.epochs * (count + len(teachers)),
+        image_passes=config.train.epochs * (image_passes(config.train, count, photos) + len(teachers)),
         macs=seen * per_photo,
         hours=seen * _seconds_per_photo(network, config, classes) / 3600,
     )

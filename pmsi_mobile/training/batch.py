@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from pmsi_mobile.augmentations.mosaic import PAPER_MAX_RECURSION, recursive_mosaic
-from pmsi_mobile.config import Config, MosaicConfig
+from pmsi_mobile.config import Config, MosaicConfig, TrainConfig
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.methods.phase import Phase
 
@@ -51,3 +51,8 @@ def phase_input(images: Tensor, phase: Phase, config: Config, generator: torch.G
         allow_deep=mosaic.max_recursion > PAPER_MAX_RECURSION,
     )
     return normalise(inputs, config.preprocessing)
+
+
+def image_passes(config: TrainConfig, phases: int, photos: int) -> float:
+    """Forward passes per training photo and epoch: every phase's, and the photo's share in the BatchNorm estimate."""
+    return phases + min(config.precise_bn / photos, 1.0)

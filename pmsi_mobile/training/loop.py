@@ -7,7 +7,8 @@ A run folder holds `config.yaml`, `data.json` (which photo is in which split), `
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -33,13 +34,15 @@ from pmsi_mobile.data.loading import (
     train_loader,
 )
 from pmsi_mobile.data.splits import DataSet, Photo
+from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.errors import Interrupted, MeasurementError
 from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
 from pmsi_mobile.methods.registry import Network, build_network, phases
-from pmsi_mobile.training.batch import train_batch
+from pmsi_mobile.training.batch import image_passes, train_batch
+from pmsi_mobile.training.batch_norm import precise_statistics
 from pmsi_mobile.training.interruption import Interruption
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
-from pmsi_mobile.training.outcome import Heads, write_checkpoint, write_end
+from pmsi_mobile.training.outcome import Heads, weights_of, write_checkpoint, write_end
 from pmsi_mobile.training.state import Length, Progress, restore_state, save_state
 
 _STEP_SEED = 2  # apart from the loader's
@@ -108,7 +111,9 @@ class Trainer:
             save_calibration(self.data.train, self.config, self.folder / CALIBRATION)
         while self.progress.epoch < self.config.train.epochs:
             row = self._train_epoch(listener, interruption)
-            val = self.evaluate(self.network, self.data.val)
+            with self._at_inference() as network:
+                val = self.evaluate(network, self.data.val)
+                weights = weights_of(network)
             row |= {f"top1_{head}": value["top1"] for head, value in val.items()}
             history = [*self.progress.history, row]
             best = self._is_best(row)
@@ -117,7 +122,7 @@ class Trainer:
                 if writer:
                     if best:
                         write_checkpoint(
-                            self.folder / "ckpt.pt", self.network, self.config, self.data, self.progress.epoch, val
+                            self.folder / "ckpt.pt", weights, self.config, self.data, self.progress.epoch, val
                         )
                     self._save_state()
                     records.write_csv(self.folder / "metrics.csv", history)
@@ -125,6 +130,25 @@ class Trainer:
                     listener.epoch(row)
         if writer:
             writer.close()
+
+    @contextmanager
+    def _at_inference(self) -> Iterator[Network]:
+        """The network that is evaluated and saved, until training goes on with its own."""
+        if not self.config.train.precise_bn:
+            yield self.network
+            return
+        with precise_statistics(self.network, self._plain_batches()):
+            yield self.network
+
+    def _plain_batches(self) -> Iterator[Tensor]:
+        """This process's share of `train.precise_bn` training photos, the same ones in every epoch, normalised."""
+        config, accelerator = self.config, self.accelerator
+        rank, processes, size = accelerator.process_index, accelerator.num_processes, config.train.batch_size
+        batches = epoch_batches(len(self.data.train), size, config.seed, 0, rank, processes)
+        count = max(1, config.train.precise_bn // (size * processes))
+        chosen = [self.data.train[index] for batch in batches[:count] for index in batch]
+        for images, _ in eval_loader(EvalPhotos(chosen, config.preprocessing), len(batches[0]), config.data.workers):
+            yield normalise(self._to_device(images), config.preprocessing)
 
     def evaluate(self, network: Network, photos: Sequence[Photo]) -> Heads:
         """Accuracies per head of `network` over `photos`; empty for no photos."""
@@ -213,8 +237,7 @@ class Trainer:
         return {
             "epoch": epoch + 1,
             **{f"loss_{name}": value for name, value in zip(names, means, strict=True)},
-            # Of each photo, every phase's counted.
-            "image_passes": float(len(self.plan)),
+            "image_passes": image_passes(config.train, len(self.plan), len(self.data.train)),
             "lr_backbone": rates[0],
             "lr_new": rates[1],
             "photos_per_second": len(batches) * len(batches[0]) * processes / seconds,

@@ -1,12 +1,12 @@
 """What a run leaves: ckpt.pt after its best epoch; at the end its last figures, curves and tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pmsi_mobile import records
 from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
@@ -22,7 +22,15 @@ Heads = dict[str, dict[str, float]]
 PREDICTIONS = "predictions.csv"
 
 
-def write_checkpoint(path: Path, network: nn.Module, config: Config, data: DataSet, epoch: int, val: Heads) -> None:
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
+    """A copy of the network's weights and statistics, on the CPU."""
+    state = network.state_dict()
+    return {name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format) for name, tensor in state.items()}
+
+
+def write_checkpoint(
+    path: Path, weights: Mapping[str, Tensor], config: Config, data: DataSet, epoch: int, val: Heads
+) -> None:
     """Write the network as it is after `epoch` epochs, with golden samples and its accuracies on the val split."""
     metrics: dict[str, Any] = {"epoch": epoch, "select": config.train.select}
     if val:
@@ -30,7 +38,7 @@ def write_checkpoint(path: Path, network: nn.Module, config: Config, data: DataS
     without_golden = Checkpoint(
         config=config,
         classes=data.classes,
-        weights={name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()},
+        weights=weights,
         metrics=metrics,
         golden=Golden(torch.empty(0), torch.empty(0)),
         provenance={
