@@ -117,6 +117,9 @@ class TrainConfig(_Section):
     resize: Literal["antialias", "mixed"] = "antialias"
     """How training photos are resized: as in evaluation, or each in one of the ways that phones and their libraries
     use (antialiased and plain bilinear, nearest pixel, area)."""
+    ema: Fraction = 0.0
+    """Decay per batch of an exponential moving average of the weights, which is then what is evaluated and saved, for
+    example 0.99; 0: the weights themselves."""
     precise_bn: int = Field(0, ge=0)
     """Before each evaluation, BatchNorm statistics are estimated anew on this many training photos without mosaics, and
     saved with the weights (PreciseBN); training goes on with its own. 0: the running statistics of the phases."""

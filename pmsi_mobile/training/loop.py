@@ -18,6 +18,7 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast, gather_object
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pmsi_mobile import records
 from pmsi_mobile.checkpoint import load_checkpoint
@@ -79,7 +80,12 @@ class Trainer:
         self.optimizer: Optimizer = build_optimizer(self.network, config.train)
         self.scheduler = build_scheduler(self.optimizer, config.train, self.steps * config.train.epochs)
         self.length = Length(config.train.epochs, self.steps)
-        parts = (self.network, self.optimizer, self.scheduler, accelerator)
+        # Buffers, the BatchNorms' statistics, are averaged too.
+        average = get_ema_multi_avg_fn(config.train.ema)
+        self.averaged = (
+            AveragedModel(self.network, multi_avg_fn=average, use_buffers=True) if config.train.ema else None
+        )
+        parts = (self.network, self.averaged, self.optimizer, self.scheduler, accelerator)
         self.progress = restore_state(folder / "state.pt", *parts, self.length) if resuming else Progress()
         if config.train.compile:
             self.network.features = torch.compile(self.network.features)  # type: ignore[assignment]
@@ -134,11 +140,12 @@ class Trainer:
     @contextmanager
     def _at_inference(self) -> Iterator[Network]:
         """The network that is evaluated and saved, until training goes on with its own."""
+        network: Network = self.averaged.module if self.averaged else self.network
         if not self.config.train.precise_bn:
-            yield self.network
+            yield network
             return
-        with precise_statistics(self.network, self._plain_batches()):
-            yield self.network
+        with precise_statistics(network, self._plain_batches()):
+            yield network
 
     def _plain_batches(self) -> Iterator[Tensor]:
         """This process's share of `train.precise_bn` training photos, the same ones in every epoch, normalised."""
@@ -215,6 +222,8 @@ class Trainer:
                         config,
                         torch.Generator().manual_seed(step_seed),
                     )
+                    if self.averaged:
+                        self.averaged.update_parameters(self.network)
                     sums += losses
                     self.scheduler.step()
                     self.progress = replace(progress, step=step + 1)
@@ -274,5 +283,5 @@ class Trainer:
         return path
 
     def _save_state(self) -> None:
-        parts = (self.network, self.optimizer, self.scheduler, self.accelerator)
+        parts = (self.network, self.averaged, self.optimizer, self.scheduler, self.accelerator)
         save_state(self.folder / "state.pt", *parts, self.progress, self.length)

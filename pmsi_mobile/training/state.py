@@ -41,6 +41,7 @@ class Length:
 def save_state(
     path: Path,
     network: nn.Module,
+    averaged: nn.Module | None,
     optimizer: Optimizer,
     scheduler: LRScheduler,
     accelerator: Accelerator,
@@ -52,6 +53,7 @@ def save_state(
     content = {
         "magic": _MAGIC,
         "network": network.state_dict(),
+        "averaged": averaged.state_dict() if averaged else None,
         "optimizer": optimizer.state_dict(),
         "scheduler": scheduler.state_dict(),
         "scaler": scaler.state_dict() if scaler else None,
@@ -66,6 +68,7 @@ def save_state(
 def restore_state(
     path: Path,
     network: nn.Module,
+    averaged: nn.Module | None,
     optimizer: Optimizer,
     scheduler: LRScheduler,
     accelerator: Accelerator,
@@ -88,6 +91,8 @@ def restore_state(
     if length.epochs != saved.epochs and length.epochs <= progress.epoch:
         raise PmsiError(f"the run has trained {progress.epoch} epochs already: give more than that as --epochs")
     network.load_state_dict(content["network"])
+    if averaged:
+        averaged.load_state_dict(content["averaged"])
     if length.epochs == saved.epochs:
         optimizer.load_state_dict(content["optimizer"])
         scheduler.load_state_dict(content["scheduler"])

@@ -163,14 +163,14 @@ def test_more_epochs_go_on_along_the_schedule_of_all_of_them(schedule, tmp_path)
         config = load_config("mobile", {**SMALL, "train.schedule": schedule, "train.epochs": epochs}).train
         network = build_network(load_config("mobile", SMALL), 3)
         optimizer = build_optimizer(network, config)
-        return network, optimizer, build_scheduler(optimizer, config, 4 * epochs), Accelerator()
+        return network, None, optimizer, build_scheduler(optimizer, config, 4 * epochs), Accelerator()
 
     def advance(parts, steps):
         rates = []
         for _ in range(steps):
-            parts[1].step()
             parts[2].step()
-            rates += [group["lr"] for group in parts[1].param_groups]
+            parts[3].step()
+            rates += [group["lr"] for group in parts[2].param_groups]
         return rates
 
     parts = start(2)

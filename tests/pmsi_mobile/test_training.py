@@ -128,7 +128,8 @@ def test_each_phase_makes_one_step_from_its_own_input():
 def test_frozen_epochs_leave_the_backbone_but_not_its_statistics(birds, tmp_path):
     for freeze_bn in (False, True):
         folder = tmp_path / str(freeze_bn)
-        path, _ = run(birds, folder, train__epochs=1, train__frozen_epochs=1, train__freeze_bn=freeze_bn)
+        frozen = {"train__frozen_epochs": 1, "train__freeze_bn": freeze_bn, "train__precise_bn": 0}
+        path, _ = run(birds, folder, train__epochs=1, **frozen)
         checkpoint = load_checkpoint(path)
         data = open_data(birds, val_fraction=0, test_fraction=0, seed=0)
         initial = Trainer(checkpoint.config, data, tmp_path, Accelerator()).network.state_dict()
