@@ -43,7 +43,11 @@ class ModelConfig(_Section):
     """A ckpt.pt of the same network, whose weights, all but the classifiers' last layers, the run starts from."""
     stages: int = Field(3, ge=1, le=5)
     """StageNum: how many of the backbone's last stages take part."""
-    heads: Literal["released", "separable"] = "released"
+    last_conv: bool = True
+    """Whether mobilenet_v2 keeps its last convolution, 320 to 1280 channels; without it stage 5 has 320."""
+    heads: Literal["released", "separable", "lean"] = "released"
+    """The stages' smooth convolutions. `lean`: 1x1 to c, depthwise 3x3, 1x1, at half the resolution but for the last
+    stage."""
     width: int = Field(640, ge=2, multiple_of=2)
     """Feature width c of every stage."""
     hidden: int = Field(320, ge=1)

@@ -15,7 +15,7 @@ class BaselineNet(nn.Module):
 
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
         super().__init__()
-        self.backbone = build_backbone(config.backbone, 1, config.weights)
+        self.backbone = build_backbone(config.backbone, 1, config.weights, last_conv=config.last_conv)
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(self.backbone.channels[-1], num_classes))
 
     def features(self, images: Tensor) -> Tensor:

@@ -18,9 +18,11 @@ class PMSINet(nn.Module):
 
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
         super().__init__()
-        self.backbone = build_backbone(config.backbone, config.stages, config.weights)
+        self.backbone = build_backbone(config.backbone, config.stages, config.weights, last_conv=config.last_conv)
         width, hidden, stages = config.width, config.hidden, config.stages
-        self.smooth = nn.ModuleList(smooth_conv(config.heads, channels, width) for channels in self.backbone.channels)
+        *others, last = self.backbone.channels
+        self.smooth = nn.ModuleList(smooth_conv(config.heads, channels, width, last=False) for channels in others)
+        self.smooth.append(smooth_conv(config.heads, last, width, last=True))
         self.mlp = nn.Sequential(nn.Linear(stages * width, hidden), nn.Dropout(0.5), nn.Linear(hidden, width))
         self.classifiers = nn.ModuleList(classifier(width, hidden, num_classes) for _ in range(stages))
         self.classifiers.append(classifier(stages * width, hidden, num_classes))

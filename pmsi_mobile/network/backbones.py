@@ -74,14 +74,19 @@ class TimmBackbone(nn.Module):
         return list(self.model(images))[-self.used :]
 
 
-def build_backbone(name: str, used: int, weights: str = "none") -> StagedBackbone | TimmBackbone:
+def build_backbone(
+    name: str, used: int, weights: str = "none", *, last_conv: bool = True
+) -> StagedBackbone | TimmBackbone:
     """Build backbone `name` for its last `used` stages.
 
     name: one of TORCHVISION or timm's, also as `timm/NAME` and `hf-hub:timm/NAME`.
     weights: `none` (random), `imagenet` (fetched by torchvision or timm into their cache), a file with a state dict of
     the whole model or of the backbone, or a model of the hub (`network.weights`); classifiers in it are ignored.
+    last_conv: whether mobilenet_v2 has its last convolution, 320 to 1280 channels.
     Raises PmsiError for an unknown name, weights that cannot be had, or a file that does not fit.
     """
+    if not last_conv and name != "mobilenet_v2":
+        raise PmsiError(f"model.last_conv=false is for mobilenet_v2: {name} is never built with such a convolution")
     if name not in TORCHVISION:
         return _build_timm(name, used, weights)
     import torchvision.models as zoo
@@ -92,7 +97,9 @@ def build_backbone(name: str, used: int, weights: str = "none") -> StagedBackbon
         model.load_state_dict(_fetch(name))
     if name == "mobilenet_v2":
         stages = [model.features[start:end] for start, end in _MOBILENET_V2_CUTS]
-        backbone = StagedBackbone(stages, (32, 24, 32, 96, 1280), used)
+        if not last_conv:
+            stages[-1] = stages[-1][:-1]
+        backbone = StagedBackbone(stages, (32, 24, 32, 96, 1280 if last_conv else 320), used)
     else:
         stem = nn.Sequential(model.conv1, model.bn1, model.relu, model.maxpool)
         stages = [stem, model.layer1, model.layer2, model.layer3, model.layer4]

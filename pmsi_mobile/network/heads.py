@@ -3,21 +3,32 @@
 from torch import nn
 
 
-def smooth_conv(kind: str, in_channels: int, width: int) -> nn.Sequential:
-    """The smooth convolution block: [B, in_channels, h, w] -> [B, width, h, w]."""
+def smooth_conv(kind: str, in_channels: int, width: int, *, last: bool) -> nn.Sequential:
+    """The smooth convolution block: [B, in_channels, h, w] -> [B, width, h, w]; half of h and w for `lean` but in the
+    last stage."""
 
-    def norm(channels: int) -> nn.BatchNorm2d:
-        return nn.BatchNorm2d(channels, momentum=0.01)
+    def pointwise(channels: int, out: int) -> nn.Conv2d:
+        return nn.Conv2d(channels, out, 1, bias=False)
+
+    def depthwise(channels: int, stride: int) -> nn.Conv2d:
+        return nn.Conv2d(channels, channels, 3, stride, padding=1, groups=channels, bias=False)
 
     if kind == "released":
-        first = nn.Conv2d(in_channels, width // 2, 1, bias=False)
-        second = nn.Conv2d(width // 2, width, 3, padding=1, bias=False)
+        convolutions = [pointwise(in_channels, width // 2), nn.Conv2d(width // 2, width, 3, padding=1, bias=False)]
+    elif kind == "separable":
+        convolutions = [depthwise(in_channels, 1), pointwise(in_channels, width)]
     else:
-        first = nn.Conv2d(in_channels, in_channels, 3, padding=1, groups=in_channels, bias=False)
-        second = nn.Conv2d(in_channels, width, 1, bias=False)
-    return nn.Sequential(
-        first, norm(first.out_channels), nn.ReLU(inplace=True), second, norm(width), nn.ReLU(inplace=True)
-    )
+        convolutions = [
+            pointwise(in_channels, width),
+            depthwise(width, 1 if last else 2),
+            pointwise(width, width),
+        ]
+    layers = [
+        layer
+        for convolution in convolutions
+        for layer in (convolution, nn.BatchNorm2d(convolution.out_channels, momentum=0.01), nn.ReLU(inplace=True))
+    ]
+    return nn.Sequential(*layers)
 
 
 def classifier(in_features: int, hidden: int, num_classes: int) -> nn.Sequential:

@@ -65,7 +65,7 @@ def layers_left(graph):
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("heads", ["released", "separable"])
+@pytest.mark.parametrize("heads", ["released", "separable", "lean"])
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_folded_network_gives_what_the_training_network_gives(backbone, heads, stages):
     config, network = build(model__backbone=backbone, model__heads=heads, model__stages=stages)
@@ -78,6 +78,14 @@ def test_the_folded_network_gives_what_the_training_network_gives(backbone, head
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_the_folded_baseline_gives_what_the_baseline_gives(backbone):
     config, network = build(model__backbone=backbone, method="baseline")
+    graph = fold(network, config.preprocessing, "logits")
+    assert_equal(network, graph, config.preprocessing, "logits")
+    assert layers_left(graph) == []
+
+
+@pytest.mark.parametrize("method", ["rmg-pmsi", "baseline"])
+def test_a_backbone_without_its_last_convolution_is_folded_too(method):
+    config, network = build(method=method, model__heads="lean", model__last_conv=False)
     graph = fold(network, config.preprocessing, "logits")
     assert_equal(network, graph, config.preprocessing, "logits")
     assert layers_left(graph) == []

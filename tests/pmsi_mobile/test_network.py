@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
 from pmsi_mobile.config import load_config
 from pmsi_mobile.errors import PmsiError
@@ -39,7 +40,7 @@ def test_stages_halve_the_image_and_have_the_channels_of_the_method(backbone, ch
 
 
 @pytest.mark.parametrize("stages", [1, 2, 3, 4, 5])
-@pytest.mark.parametrize("heads", ["released", "separable"])
+@pytest.mark.parametrize("heads", ["released", "separable", "lean"])
 def test_every_head_gives_logits_and_a_phase_gives_its_own(stages, heads):
     _, network = build(model__stages=stages, model__heads=heads)
     network.eval()
@@ -50,6 +51,33 @@ def test_every_head_gives_logits_and_a_phase_gives_its_own(stages, heads):
         for phase in range(stages + 1):
             assert torch.allclose(network(images, phase=phase), logits[:, phase], atol=1e-6)
     assert network.head_names == (*[f"S{n}" for n in range(6 - stages, 6)], "concat")
+
+
+def test_without_its_last_convolution_the_backbone_ends_in_320_channels_with_the_same_weights(shared):
+    file = str(shared / "weights" / "mobilenet_v2_features.safetensors")
+    (_, whole), (_, cut) = (build(model__weights=file, model__last_conv=kept) for kept in (True, False))
+    assert cut.backbone.channels == (32, 96, 320)
+    state = whole.backbone.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in cut.backbone.state_dict().items())
+    _, plain = build(method="baseline", model__last_conv=False)
+    assert plain.classifier[1].in_features == 320
+
+
+def test_lean_heads_cost_what_the_last_convolution_does():
+    lean = {"model.heads": "lean", "model.last_conv": False, "model.width": 256, "model.hidden": 160}
+    costs = {}
+    for name, overrides in {
+        "plain": {"method": "baseline"},
+        "lean": lean,
+        "separable": {"model.heads": "separable"},
+    }.items():
+        config = load_config("paper", {"model.weights": "none", **overrides})
+        network = build_network(config, 200).eval()
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, 448, 448))
+        costs[name] = counter.get_total_flops() / 2
+    assert costs["lean"] / costs["plain"] == pytest.approx(1.05, abs=0.02)
+    assert costs["separable"] / costs["plain"] == pytest.approx(1.23, abs=0.02)
 
 
 def test_gates_interact_as_in_equations_1_to_3():
@@ -130,6 +158,7 @@ def test_weights_from_a_file_initialise_the_backbone(shared):
     [
         ({"model__backbone": "mobilenet_v9"}, "unknown backbone"),
         ({"model__backbone": "convnext_atto", "model__stages": 5}, "has 4 stages"),
+        ({"model__backbone": "resnet18", "model__last_conv": False}, "last_conv=false is for mobilenet_v2"),
     ],
 )
 def test_a_backbone_that_cannot_be_built_is_one_line(overrides, message):

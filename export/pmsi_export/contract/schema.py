@@ -29,7 +29,7 @@ class ModelSummary(_Part):
     backbone: str
     stages: int | None
     """StageNum; null for the baseline, as the two below."""
-    heads: Literal["released", "separable"] | None
+    heads: Literal["released", "separable", "lean"] | None
     width: int | None
     head: Literal["mix", "concat"] | None = None
     """What gives the probabilities: all heads mixed, or the concat classifier alone."""

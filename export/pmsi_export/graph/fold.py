@@ -212,10 +212,10 @@ def _baseline_head(network: BaselineNet) -> BaselineHead:
 
 
 def _fold_smooth(block: list[Any]) -> nn.Sequential:
-    first, first_norm, first_act, second, second_norm, second_act = block
-    return nn.Sequential(
-        fuse_conv_bn_eval(first, first_norm), first_act, fuse_conv_bn_eval(second, second_norm), second_act
-    )
+    folded: list[nn.Module] = []
+    for convolution, norm, activation in zip(block[::3], block[1::3], block[2::3], strict=True):
+        folded += [fuse_conv_bn_eval(convolution, norm), activation]
+    return nn.Sequential(*folded)
 
 
 def _fold_mlp(mlp: list[Any]) -> nn.Module:
