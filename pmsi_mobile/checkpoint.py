@@ -1,5 +1,6 @@
 """`ckpt.pt`: everything that leaves a training run, in one file that loads without running code."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pmsi_mobile.config import Config, parse_config
+from pmsi_mobile.config import MOST_CLASSES, Config, parse_config
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import atomic_write
 from pmsi_mobile.methods.registry import Network, build_network
@@ -91,33 +92,72 @@ def load_checkpoint(path: Path) -> Checkpoint:
     try:
         checkpoint = Checkpoint(
             config=parse_config(content["config"]),
-            classes=tuple(content["classes"]),
+            classes=_listed(content["classes"]),
             weights=content["weights"],
             metrics=content["metrics"],
             golden=Golden(**content["golden"]),
             provenance=content["provenance"],
             trained_on=_unpacked(content.get("trained_on", torch.empty(0, dtype=torch.int64))),
         )
+        problem = _malformed(checkpoint) or _misfit(checkpoint) or _not_finite(checkpoint)
     except (KeyError, TypeError, AttributeError) as error:
         raise PmsiError(f"{path} is an incomplete checkpoint: {error} is missing or malformed") from None
-    if problem := _problem(checkpoint):
+    if problem:
         raise PmsiError(f"{path} cannot be used: {problem}")
     return checkpoint
 
 
-def _problem(checkpoint: Checkpoint) -> str | None:
-    """What does not fit together, or is not finite."""
+def _malformed(checkpoint: Checkpoint) -> str | None:
+    """What is not of the kind that `save_checkpoint` writes."""
+    golden, classes = checkpoint.golden, checkpoint.classes
+    if not all(isinstance(name, str) and name for name in classes) or len(set(classes)) < len(classes):
+        return "its class names are not different texts"
+    if not 1 <= len(classes) <= MOST_CLASSES:
+        return f"it has {len(classes)} classes, 1 to {MOST_CLASSES} are possible"
+    tensors = {**checkpoint.weights, "golden images": golden.images, "golden probabilities": golden.probabilities}
+    odd = next((name for name, tensor in tensors.items() if not _is_plain(tensor)), None)
+    return None if odd is None else f"{odd} is no tensor, or one of more values than the file has"
+
+
+def _is_plain(tensor: object) -> bool:
+    """Whether it is a dense tensor with a value in memory for each of its own: one that repeats a few would be blown up
+    by the first operation."""
+    return (
+        isinstance(tensor, Tensor)
+        and tensor.layout == torch.strided
+        and tensor.device.type == "cpu"
+        and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
+    )
+
+
+def _misfit(checkpoint: Checkpoint) -> str | None:
+    """Which parts do not fit together."""
     golden, side = checkpoint.golden, checkpoint.config.preprocessing.crop
-    if golden.images.dtype != torch.uint8 or golden.images.shape != (len(golden.images), 3, side, side):
+    count = len(golden.images) if golden.images.ndim else 0
+    if golden.images.dtype != torch.uint8 or not count or golden.images.shape != (count, 3, side, side):
         return f"its golden samples are {tuple(golden.images.shape)}, a crop of {side} needs [N, 3, {side}, {side}]"
-    if golden.probabilities.shape != (len(golden.images), len(checkpoint.classes)):
+    if golden.probabilities.shape != (count, len(checkpoint.classes)):
         shape = tuple(golden.probabilities.shape)
         return f"its golden samples have {shape} probabilities for {len(checkpoint.classes)} classes"
-    diverged = [name for name, weight in checkpoint.weights.items() if not torch.isfinite(weight).all()]
-    if diverged or not torch.isfinite(golden.probabilities).all():
-        where = diverged[0] if diverged else "the golden samples' probabilities"
-        return f"{where} has values that are not finite, its training diverged: train again at a lower learning rate"
     return None
+
+
+def _not_finite(checkpoint: Checkpoint) -> str | None:
+    values = {**checkpoint.weights, "the golden samples' probabilities": checkpoint.golden.probabilities}
+    where = next((name for name, tensor in values.items() if not torch.isfinite(tensor).all()), None)
+    if where is None and not _finite_numbers(checkpoint.metrics):
+        where = "its accuracy"
+    if where is None:
+        return None
+    return f"{where} has values that are not finite, its training diverged: train again at a lower learning rate"
+
+
+def _finite_numbers(metrics: dict[str, Any]) -> bool:
+    try:
+        json.dumps(metrics, allow_nan=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _packed(digests: frozenset[str]) -> Tensor:
@@ -128,3 +168,9 @@ def _packed(digests: frozenset[str]) -> Tensor:
 
 def _unpacked(digests: Tensor) -> frozenset[str]:
     return frozenset(number.to_bytes(8, "big", signed=True).hex() for number in digests.tolist())
+
+
+def _listed(classes: object) -> tuple[str, ...]:
+    if not isinstance(classes, list | tuple):
+        raise TypeError("the list of classes")
+    return tuple(classes)

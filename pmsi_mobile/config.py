@@ -17,6 +17,9 @@ from pmsi_mobile.files import write_text
 
 LARGEST_SIDE = 4096
 """Pixels of an input's side: what a file says is not allocated beyond it."""
+LARGEST_WIDTH = 8192
+"""Features of a layer, in the same way."""
+MOST_CLASSES = 100_000
 PRESETS = ("paper", "released", "mobile")
 
 PositiveFloat = Annotated[float, Field(gt=0)]
@@ -29,7 +32,7 @@ pixel, mean of the covered area (OpenCV's INTER_AREA)."""
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True)
 
 
 class ModelConfig(_Section):
@@ -48,9 +51,9 @@ class ModelConfig(_Section):
     heads: Literal["released", "separable", "lean"] = "released"
     """The stages' smooth convolutions. `lean`: 1x1 to c, depthwise 3x3, 1x1, at half the resolution but for the last
     stage."""
-    width: int = Field(640, ge=2, multiple_of=2)
+    width: int = Field(640, ge=2, le=LARGEST_WIDTH, multiple_of=2)
     """Feature width c of every stage."""
-    hidden: int = Field(320, ge=1)
+    hidden: int = Field(320, ge=1, le=LARGEST_WIDTH)
     """Hidden width of the mutual-vector MLP and of the classifiers."""
     mix: Literal["logits", "probabilities"] = "logits"
     """What Eq. 8 sums."""

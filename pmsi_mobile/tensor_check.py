@@ -5,6 +5,9 @@ from pathlib import Path
 
 from pmsi_mobile.errors import PmsiError
 
+_SPARE = 64 << 20
+"""Bytes."""
+
 
 def check_tensors(path: Path) -> bytes:
     """The first bytes of a file that may hold tensors.
@@ -53,8 +56,12 @@ def _why_no_torch_zip(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
+            inflated = sum(entry.file_size for entry in archive.infolist())
     except zipfile.BadZipFile:
         return "cannot be read: it is cut off or corrupt; copy or download it again"
+    # PyTorch stores tensors as they are.
+    if inflated > 2 * path.stat().st_size + _SPARE:
+        return f"would inflate to {inflated / 1e9:.1f} GB: it is not from PyTorch"
     if any("/code/" in name for name in names):
         return "is a TorchScript program: where it was made, save torch.save(model.state_dict(), FILE)"
     if not any(name.endswith("/data.pkl") for name in names):

@@ -5,16 +5,12 @@ import json
 import re
 import shutil
 import zipfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from pmsi_export.checks.gates import GATES, agreement, judge
-from pmsi_export.checks.photos import no_evidence
 from pmsi_export.contract.bounded_zip import read_entry
 from pmsi_export.contract.golden_samples import GoldenSamples, golden_of, write_golden
 from pmsi_export.contract.schema import Contract, is_sealed, seal
@@ -22,11 +18,7 @@ from pmsi_export.contract.zip_trailer import CONTRACT, LABELS
 from pmsi_export.formats.coreml.mil.package import read_specification, write_specification
 from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import FORMATS, container
-from pmsi_export.jobs.android_assets import put_into_app
-from pmsi_export.jobs.job import Job
-from pmsi_export.runtime.runner import Runner, nhwc
-from pmsi_mobile.checkpoint import load_checkpoint, save_checkpoint
-from pmsi_mobile.errors import MeasurementError, PmsiError
+from pmsi_mobile.errors import PmsiError
 from tests.export.conftest import run_command
 from tests.export.test_contract import contract as any_contract
 from tests.export.test_embed import FORMATS_IN_ONE_FILE, contract_of, plain_model
@@ -190,126 +182,6 @@ def test_golden_samples_that_do_not_fit_are_refused(tmp_path, change):
     model, contract = golden_zip(tmp_path, change)
     with pytest.raises(PmsiError, match="does not hold golden samples"):
         golden_of(model, contract)
-
-
-REFERENCE = np.float32(
-    [[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.05, 0.95], [0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.1, 0.9]]
-)
-
-
-def measured(outputs: np.ndarray):
-    rows = iter(outputs)
-    runner = Runner(nhwc, lambda native: next(rows))
-    return agreement(runner, np.zeros((len(outputs), 2, 2, 3), np.uint8), REFERENCE[: len(outputs)])
-
-
-@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("precision", GATES)
-def test_an_output_that_is_not_finite_passes_no_gate(precision, number):
-    outputs = REFERENCE.copy()
-    outputs[0, 0] = number
-    assert judge(precision, measured(REFERENCE)).status == "passed"
-    assert judge(precision, measured(outputs)).status == "failed"
-    # Neither as golden samples beside photos that are all right, nor the other way round.
-    many = measured(REFERENCE).model_copy(update={"images": 300})
-    assert judge(precision, measured(np.full_like(REFERENCE, number)), many).status == "failed"
-    assert (
-        judge(precision, measured(REFERENCE), measured(outputs).model_copy(update={"images": 300})).status == "failed"
-    )
-
-
-def test_nothing_is_compared_with_a_reference_that_is_not_finite():
-    runner = Runner(nhwc, lambda native: REFERENCE[0])
-    with pytest.raises(MeasurementError, match="not finite"):
-        agreement(runner, np.zeros((1, 2, 2, 3), np.uint8), np.float32([[np.nan, 1]]))
-
-
-def test_photos_that_say_nothing_do_not_take_away_the_golden_samples_floor():
-    wrong = REFERENCE[:, ::-1]
-    walls = measured(REFERENCE).model_copy(update={"images": 300, "confident_images": 0, "confident_agreement": None})
-    judged = judge("int8", measured(wrong), walls)
-    assert judged.status == "failed"
-    assert "golden samples: SQNR" in judged.reason
-
-
-def test_photos_that_the_training_network_does_not_know_are_no_evidence(checkpoint):
-    loaded = load_checkpoint(checkpoint)
-    sure = torch.eye(len(loaded.classes))[:1].repeat(8, 1) * 0.9 + 0.1 / len(loaded.classes)
-    metrics = {"val": {"photos": 100, "heads": {"mix": {"top1": 0.8, "top5": 1.0}}}}
-    loaded = replace(loaded, metrics=metrics, golden=replace(loaded.golden, probabilities=sure))
-    known = sure[:1].numpy().repeat(40, axis=0)
-    assert no_evidence(known, [0] * 30 + [1] * 10, loaded) is None
-    assert "right on 4 of 40" in no_evidence(known, [0] * 4 + [1] * 36, loaded)
-    walls = np.full((20, len(loaded.classes)), 1 / len(loaded.classes), np.float32)
-    assert "sure of none of the 20 photos" in no_evidence(walls, [0] * 20, loaded)
-    # A network that is never sure, or that recorded nothing, is not held against itself.
-    unsure = replace(loaded, metrics={}, golden=replace(loaded.golden, probabilities=torch.from_numpy(walls[:8])))
-    assert no_evidence(walls, [0] * 20, unsure) is None
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ("weight", r"has values that are not finite, its training diverged"),
-        ("golden", r"has values that are not finite"),
-        ("images", r"its golden samples are \(8, 3, 32, 32\)"),
-        ("rows", r"probabilities for"),
-        ("version", r"schema_version is missing or malformed"),
-        ("crop", r"4096"),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit_together_is_one_clear_line(tmp_path, checkpoint, change, message):
-    loaded, path = load_checkpoint(checkpoint), tmp_path / "ckpt.pt"
-    if change == "weight":
-        name = next(name for name, weight in loaded.weights.items() if name.endswith("bias"))
-        loaded.weights[name][0] = float("nan")
-    golden = loaded.golden
-    if change == "golden":
-        golden.probabilities[0, 0] = float("inf")
-    if change == "images":
-        golden = replace(golden, images=golden.images[:, :, :32, :32])
-    if change == "rows":
-        golden = replace(golden, probabilities=golden.probabilities[:, :-1])
-    save_checkpoint(replace(loaded, golden=golden), path)
-    if change in ("version", "crop"):
-        content = torch.load(path, weights_only=True)
-        if change == "version":
-            content["schema_version"] = "one"
-        else:
-            content["config"]["preprocessing"].update(resize=1_000_000, crop=999_968)
-        torch.save(content, path)
-    with pytest.raises(PmsiError, match=message) as error:
-        load_checkpoint(path)
-    assert "\n" not in str(error.value)
-
-
-def test_what_is_put_into_the_app_is_one_set(tmp_path):
-    models = tmp_path / "app/src/main/assets/models"
-    models.mkdir(parents=True)
-    contract = any_contract().model_copy(update={"format": "tflite"})
-    old = contract.model_copy(update={"checkpoint_sha256": "1" * 64})
-
-    def model(path: Path, of: Contract) -> Path:
-        plain_model("tflite", path)
-        module = container(FORMATS["tflite"])
-        digest = module.extract(path).content_sha256
-        module.embed(path, seal(of.model_copy(update={"content_sha256": digest})))
-        return path
-
-    for name, of in (
-        ("ckpt-int8.tflite", old),
-        ("ckpt-fp16.tflite", contract),
-        ("ckpt.onnx.tflite", old),
-        ("ckpt-int8-dynamic.tflite", contract),
-        ("other.tflite", old),
-    ):
-        model(models / name, of)
-    jobs = [Job(tmp_path / "ckpt.pt", "tflite", precision, tmp_path, "ckpt") for precision in ("fp32", "int8-dynamic")]
-    model(jobs[0].target, contract)
-    jobs[0].golden.write_bytes(b"golden")
-    assert put_into_app(jobs[:1], jobs[1:], tmp_path) == ["ckpt-int8-dynamic.tflite", "ckpt-int8.tflite"]
-    kept = {"ckpt.tflite", "ckpt.golden.zip", "ckpt-fp16.tflite", "ckpt.onnx.tflite", "other.tflite"}
-    assert {path.name for path in models.iterdir()} == kept
 
 
 def test_a_file_larger_than_any_format_takes_is_not_read(tmp_path):

@@ -19,6 +19,13 @@ from pmsi_mobile.errors import PmsiError
 if TYPE_CHECKING:
     from pmsi_mobile.checkpoint import Checkpoint
 
+FEWEST = 8
+"""Photos below which a calibration says nothing of what the network will see."""
+BLANK = 2.0
+"""Grey levels: the standard deviation of a photo on which there is nothing."""
+SAMPLED = 32
+"""Calibration photos, spread over all, that are shown to the training network."""
+
 
 @dataclass(frozen=True)
 class EvaluationPhotos:
@@ -78,18 +85,24 @@ def evaluation_photos(
         reference.append(runner.predict(load_image(photo.path, config.preprocessing)))
         progress(len(reference), len(photos))
     labels = [photo.label for photo in photos]
-    if reason := no_evidence(np.stack(reference), labels, checkpoint):
-        raise PmsiError(f"the photos of {folder or path.parent / 'data.json'} cannot judge a file: {reason}")
+    if reason := no_evidence(np.stack(reference), labels, checkpoint, variant):
+        if folder:
+            raise PmsiError(f"the photos of {folder} cannot judge a file: {reason}")
+        return None, [f"only the golden samples are compared, the run's photos cannot judge a file: {reason}"]
     return EvaluationPhotos([photo.path for photo in photos], labels, np.stack(reference)), notes
 
 
-def no_evidence(reference: NDArray[np.float32], labels: Sequence[int], checkpoint: "Checkpoint") -> str | None:
+def no_evidence(
+    reference: NDArray[np.float32],
+    labels: Sequence[int],
+    checkpoint: "Checkpoint",
+    variant: Variant = Variant(),  # noqa: B008 (frozen)
+) -> str | None:
     """Why photos say nothing about a file: the training network, with probabilities [N, K] and true classes, does not
     know what is on them. None where they do."""
-    golden = checkpoint.golden.probabilities.numpy()
-    if not _sure(reference).any() and _sure(golden).mean() >= 0.5:
+    if _unknown(reference, checkpoint):
         return f"the training network is sure of none of the {len(labels)} photos, as it is of its own"
-    recorded = _recorded_accuracy(checkpoint)
+    recorded = _recorded_accuracy(checkpoint, variant)
     right = int((reference.argmax(axis=1) == np.array(labels)).sum())
     if recorded is not None and _upper_bound(right, len(labels)) < recorded / 2:
         return (
@@ -99,16 +112,45 @@ def no_evidence(reference: NDArray[np.float32], labels: Sequence[int], checkpoin
     return None
 
 
+def check_calibration(images: NDArray[np.uint8], checkpoint: "Checkpoint") -> None:
+    """Raise PmsiError for photos [N, H, W, 3] that say nothing of what the network will see: too few that differ and
+    show anything, or none that the training network, which knows its own, is sure of."""
+    from pmsi_export.runtime.reference import reference_runner
+
+    more = "pass --calibration DIR with 100 or more photos like those that the phone will see"
+    shown = {hash(image.tobytes()) for image in images if image.std(axis=(0, 1)).max() >= BLANK}
+    if len(shown) < FEWEST:
+        raise PmsiError(f"int8 is not calibrated on {len(shown)} photos that differ and are not blank: {more}")
+    runner = reference_runner(checkpoint)
+    some = images[:: -(-len(images) // SAMPLED)]
+    if _unknown(np.stack([runner.predict(image) for image in some]), checkpoint):
+        raise PmsiError(f"the training network is sure of none of the photos that int8 is calibrated on: {more}")
+
+
+def _unknown(reference: NDArray[np.float32], checkpoint: "Checkpoint") -> bool:
+    """Whether the training network, sure of most of its own photos, is sure of none of others."""
+    golden = checkpoint.golden.probabilities.numpy()
+    return not _sure(reference).any() and bool(_sure(golden).mean() >= 0.5)
+
+
 def _sure(probabilities: NDArray[np.float32]) -> NDArray[np.bool_]:
     second, first = np.sort(probabilities, axis=1)[:, -2:].T
     return np.asarray(first - second >= CONFIDENT_MARGIN)
 
 
-def _recorded_accuracy(checkpoint: "Checkpoint") -> float | None:
+def _recorded_accuracy(checkpoint: "Checkpoint", variant: Variant) -> float | None:
+    """Top-1 of the variant's head as training measured it; None where it did not, or at another size."""
+    if variant.size is not None:
+        return None
     for split in ("test", "val"):
-        heads = checkpoint.metrics.get(split, {}).get("heads", {})
-        if heads:
-            return float(heads.get("mix", next(iter(heads.values())))["top1"])
+        try:
+            heads = checkpoint.metrics[split]["heads"]
+            # The baseline's one head has a name of its own.
+            recorded = float(heads[variant.head if variant.head in heads else next(iter(heads), "")]["top1"])
+        except (LookupError, TypeError, ValueError):
+            continue
+        if 0 <= recorded <= 1:
+            return recorded
     return None
 
 

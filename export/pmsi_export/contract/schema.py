@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pmsi_mobile.config import LARGEST_SIDE, Preprocessing
+from pmsi_mobile.config import LARGEST_SIDE, MOST_CLASSES, Preprocessing
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import write_text
 
@@ -134,7 +134,7 @@ class Contract(_Part):
     model: ModelSummary
     input: InputSpec
     output: OutputSpec
-    classes: tuple[str, ...] = Field(min_length=1)
+    classes: tuple[str, ...] = Field(min_length=1, max_length=MOST_CLASSES)
     """In the order of the output."""
     preprocessing: PreprocessingSpec
     mix: Literal["logits", "probabilities"] | None

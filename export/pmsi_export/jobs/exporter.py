@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from pmsi_export.checks.gates import agreement, failed_too, judge, not_measured
-from pmsi_export.checks.photos import EvaluationPhotos
+from pmsi_export.checks.photos import EvaluationPhotos, check_calibration
 from pmsi_export.contract.golden_samples import GoldenSamples, write_golden
 from pmsi_export.contract.schema import (
     Agreement,
@@ -82,6 +82,7 @@ def prepare_int8(
     loaded = load_variant(checkpoint, variant)
     graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix, variant.head)
     images = load_images(photos, loaded.config.preprocessing)
+    check_calibration(images, loaded)
     weights = quantise(graph, images, paired_sums=paired_sums).state_dict()
     torch.save({"weights": weights, "images": torch.from_numpy(images)}, path)
 
@@ -118,7 +119,9 @@ def _check_mix(checkpoint: Checkpoint, job: Job) -> None:
 
 def _calibration_images(checkpoint: Checkpoint, job: Job) -> NDArray[np.uint8]:
     if job.calibration:
-        return load_images(job.calibration, checkpoint.config.preprocessing)
+        images = load_images(job.calibration, checkpoint.config.preprocessing)
+        check_calibration(images, checkpoint)
+        return images
     return _golden_samples(checkpoint).images
 
 
@@ -158,7 +161,8 @@ def _measure_photos(
         for path, label in zip(photos.paths, photos.labels, strict=True):
             resized = load_resized(path, preprocessing)
             for resize in others:
-                correct[resize] += int(runner.predict(resized[resize]).argmax()) == label
+                probabilities = runner.predict(resized[resize])
+                correct[resize] += bool(np.isfinite(probabilities).all() and probabilities.argmax() == label)
             yield resized["antialias"]
 
     measured = compare(as_the_contract_says(), photos.reference, photos.labels)

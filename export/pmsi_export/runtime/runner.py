@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pmsi_mobile.errors import MeasurementError
+from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
     from pmsi_export.contract.schema import Contract
@@ -51,13 +51,32 @@ def of_one_image(outputs: Sequence[NDArray[Any]]) -> Any:
 
 def all_classes(runner: Runner, contract: "Contract") -> Runner:
     """A runner of a file with this contract that gives [K] probabilities: of a top-k file, whose `run` gives the k
-    largest and their classes, with zeros for the others."""
-    if not contract.output.top_k:
-        return runner
+    largest and their classes, with zeros for the others.
+
+    Its `run` raises MeasurementError where the file does not take or give what the contract says.
+    """
+    top_k, classes = contract.output.top_k, len(contract.classes)
 
     def run(native: Any) -> Probabilities:
-        largest, indices = runner.run(native)
-        probabilities = np.zeros(len(contract.classes), np.float32)
+        try:
+            given = runner.run(native)
+        except PmsiError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            raise MeasurementError(f"the {contract.format} file cannot be run as its contract says: {reason}") from None
+        largest, indices = given if top_k and isinstance(given, tuple) else (given, None)
+        shape = getattr(largest, "shape", None)
+        if shape != (top_k or classes,) or (indices is None) == bool(top_k):
+            raise MeasurementError(
+                f"the {contract.format} file gives {shape} where its contract says {contract.output.shape[1:]}: "
+                "export it again from its checkpoint"
+            )
+        if indices is None:
+            return np.asarray(largest)
+        if not ((indices >= 0) & (indices < classes)).all():
+            raise MeasurementError(f"the {contract.format} file gives a class beyond the {classes} of its contract")
+        probabilities = np.zeros(classes, np.float32)
         probabilities[indices] = largest
         return probabilities
 

@@ -1,0 +1,39 @@
+"""What is put into the demo app is one set of files."""
+
+from pathlib import Path
+
+from pmsi_export.contract.schema import Contract, seal
+from pmsi_export.formats.registry import FORMATS, container
+from pmsi_export.jobs.android_assets import put_into_app
+from pmsi_export.jobs.job import Job
+from tests.export.test_contract import contract as any_contract
+from tests.export.test_embed import plain_model
+
+
+def test_what_is_put_into_the_app_is_one_set(tmp_path):
+    models = tmp_path / "app/src/main/assets/models"
+    models.mkdir(parents=True)
+    contract = any_contract().model_copy(update={"format": "tflite"})
+    old = contract.model_copy(update={"checkpoint_sha256": "1" * 64})
+
+    def model(path: Path, of: Contract) -> Path:
+        plain_model("tflite", path)
+        module = container(FORMATS["tflite"])
+        digest = module.extract(path).content_sha256
+        module.embed(path, seal(of.model_copy(update={"content_sha256": digest})))
+        return path
+
+    for name, of in (
+        ("ckpt-int8.tflite", old),
+        ("ckpt-fp16.tflite", contract),
+        ("ckpt.onnx.tflite", old),
+        ("ckpt-int8-dynamic.tflite", contract),
+        ("other.tflite", old),
+    ):
+        model(models / name, of)
+    jobs = [Job(tmp_path / "ckpt.pt", "tflite", precision, tmp_path, "ckpt") for precision in ("fp32", "int8-dynamic")]
+    model(jobs[0].target, contract)
+    jobs[0].golden.write_bytes(b"golden")
+    assert put_into_app(jobs[:1], jobs[1:], tmp_path) == ["ckpt-int8-dynamic.tflite", "ckpt-int8.tflite"]
+    kept = {"ckpt.tflite", "ckpt.golden.zip", "ckpt-fp16.tflite", "ckpt.onnx.tflite", "other.tflite"}
+    assert {path.name for path in models.iterdir()} == kept
