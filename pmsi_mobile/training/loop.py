@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from accelerate import Accelerator
@@ -140,7 +140,7 @@ class Trainer:
     @contextmanager
     def _at_inference(self) -> Iterator[Network]:
         """The network that is evaluated and saved, until training goes on with its own."""
-        network: Network = self.averaged.module if self.averaged else self.network
+        network = cast(Network, self.averaged.module) if self.averaged else self.network
         if not self.config.train.precise_bn:
             yield network
             return
