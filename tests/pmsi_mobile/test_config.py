@@ -102,7 +102,7 @@ def test_a_printed_configuration_is_read_again(monkeypatch, capsys, tmp_path):
     for key in flatten(load_config("paper")):
         assert f"{key.rpartition('.')[2]}: " in printed
     assert "# Upper bound of r; 0 trains every phase on the original image." in printed
-    assert "One of released, separable." in printed
+    assert "One of released, separable, lean." in printed
     (tmp_path / "mine.yaml").write_text(printed)
     assert call(train, monkeypatch, "--print-config", "--config", tmp_path / "mine.yaml") == 0
     assert capsys.readouterr().out == printed
