@@ -17,6 +17,7 @@ from pmsi_mobile.config import load_config, override
 from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.methods.registry import build_network, phases
 from pmsi_mobile.training.batch import train_batch
+from pmsi_mobile.training.loss import Loss
 from pmsi_mobile.training.optim import build_optimizer
 
 CLASSES = 100
@@ -41,6 +42,7 @@ def training_step(
         images = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8, device=accelerator.device)
         runs[name] = (network, build_optimizer(network, config.train), images.contiguous(memory_format=memory_format))
     labels = torch.randint(0, CLASSES, (batch_size,), device=accelerator.device)
+    loss = Loss(config.train, labels, CLASSES)
 
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for number in range(rounds + 1):
@@ -48,7 +50,7 @@ def training_step(
             generator = torch.Generator().manual_seed(number)
             start = time.perf_counter()
             plan = phases(config, network.head_names)
-            train_batch(network, optimizer, accelerator, images, labels, plan, config, generator).tolist()
+            train_batch(network, optimizer, accelerator, images, labels, plan, config, generator, loss).tolist()
             if number:  # the first round warms up
                 seconds[name].append(time.perf_counter() - start)
     first = next(iter(seconds.values()))

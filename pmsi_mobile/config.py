@@ -117,6 +117,16 @@ class TrainConfig(_Section):
     weight_decay: float = Field(5e-4, ge=0)
     concat_weight: PositiveFloat = 1.0
     """Weight of the concat classifier's loss."""
+    label_smoothing: Fraction = 0.0
+    """Share of each label that is spread over all classes."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """`balanced`: a class's weight in the cross entropy is inversely proportional to its number of training photos."""
+    teacher: tuple[str, ...] = ()
+    """Checkpoints whose Mix on the whole crop, their mean for several, every phase of the student learns from too."""
+    distill_weight: float = Field(0.7, ge=0, le=1)
+    """Weight of the teachers' divergence in the loss; the rest is cross entropy."""
+    temperature: PositiveFloat = 2.0
+    """What logits are divided by before student and teachers are compared."""
     frozen_epochs: int = Field(5, ge=0)
     """First epochs in which the backbone is not stepped."""
     freeze_bn: bool = False

@@ -31,6 +31,10 @@ def train(
         Path | None,
         typer.Option("--from", help="Fine-tune this ckpt.pt on other classes: all but its last layers."),
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(help="Learn from this ckpt.pt of the same classes too; several: from their mean."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs to train.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
     assignments: Annotated[
@@ -59,6 +63,7 @@ def train(
     from pmsi_mobile.config import load_config, parse_assignments, read_overrides, save_config
     from pmsi_mobile.files import check_photo_folder, check_writable
     from pmsi_mobile.network.sources import check_source
+    from pmsi_mobile.tensor_check import check_tensors
     from pmsi_mobile.training.run_folder import architecture, is_begun, resolve
 
     if data is None and not print_config:
@@ -71,6 +76,7 @@ def train(
         "method": method,
         "model.backbone": backbone,
         "model.weights": weights,
+        "train.teacher": [str(path) for path in teacher] if teacher else None,
         "train.epochs": epochs,
         "seed": seed,
     }
@@ -88,6 +94,8 @@ def train(
     check_writable(folder)
     if not is_begun(folder):
         check_source(config.model.weights)
+    for path in config.train.teacher:
+        check_tensors(Path(path))
     loading_pytorch()
 
     from pmsi_mobile.commands._train_output import ConsoleListener, class_names, console, heads_table

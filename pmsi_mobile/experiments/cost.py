@@ -12,6 +12,7 @@ from pmsi_mobile.config import Config
 from pmsi_mobile.experiments.plan import Plan, Run
 from pmsi_mobile.methods.registry import Network, build_network, phases
 from pmsi_mobile.training.batch import image_passes, train_batch
+from pmsi_mobile.training.loss import Loss
 from pmsi_mobile.training.optim import build_optimizer
 
 BACKWARD = 2
@@ -80,11 +81,12 @@ def _seconds_per_photo(network: Network, config: Config, classes: int) -> float:
     images = torch.randint(0, 256, (batch, 3, side, side), dtype=torch.uint8).contiguous(memory_format=layout)
     labels = torch.arange(batch) % classes
     plan, optimizer = phases(config, network.head_names), build_optimizer(network, config.train)
+    loss = Loss(config.train, labels, classes)
     generator, accelerator = torch.Generator().manual_seed(0), Accelerator(cpu=True)
     seconds = []
     for _ in range(1 + _BATCHES):
         start = time.perf_counter()
-        train_batch(network, optimizer, accelerator, images, labels, plan, config, generator)
+        train_batch(network, optimizer, accelerator, images, labels, plan, config, generator, loss)
         seconds.append(time.perf_counter() - start)
     return min(seconds[1:]) / batch
 

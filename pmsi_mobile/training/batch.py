@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.optim import Optimizer
 
 from pmsi_mobile.augmentations.mosaic import PAPER_MAX_RECURSION, recursive_mosaic
 from pmsi_mobile.config import Config, MosaicConfig, TrainConfig
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.methods.phase import Phase
+from pmsi_mobile.training.distillation import Teachers
+from pmsi_mobile.training.loss import Loss
 
 
 def train_batch(
@@ -23,16 +24,20 @@ def train_batch(
     plan: Sequence[Phase],
     config: Config,
     generator: torch.Generator,
+    loss_of: Loss,
+    teachers: Teachers | None = None,
 ) -> Tensor:
-    """Optimise once per phase on one batch; returns the phases' cross entropies [phases], detached.
+    """Optimise once per phase on one batch; returns the phases' losses [phases] without their weights, detached.
 
-    images: uint8 [B, 3, H, W]; labels: int64 [B]. Each phase has its own input, forward, backward and step.
+    images: uint8 [B, 3, H, W]; labels: int64 [B]. Each phase has its own input, forward, backward and step. Teachers
+    see the batch once, without mosaics.
     """
     losses = []
+    soft_labels = teachers.soft_labels(images) if teachers else None
     for index, phase in enumerate(plan):
         optimizer.zero_grad(set_to_none=True)
         logits = model(phase_input(images, phase, config, generator), phase=index)
-        loss = F.cross_entropy(logits, labels)
+        loss = loss_of(logits, labels, soft_labels)
         accelerator.backward(phase.loss_weight * loss)
         optimizer.step()
         losses.append(loss.detach())
@@ -54,5 +59,6 @@ def phase_input(images: Tensor, phase: Phase, config: Config, generator: torch.G
 
 
 def image_passes(config: TrainConfig, phases: int, photos: int) -> float:
-    """Forward passes per training photo and epoch: every phase's, and the photo's share in the BatchNorm estimate."""
-    return phases + min(config.precise_bn / photos, 1.0)
+    """Forward passes per training photo and epoch: every phase's, the teachers' and its share in the BatchNorm
+    estimate."""
+    return phases + len(config.teacher) + min(config.precise_bn / photos, 1.0)

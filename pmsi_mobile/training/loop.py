@@ -41,7 +41,9 @@ from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
 from pmsi_mobile.methods.registry import Network, build_network, phases
 from pmsi_mobile.training.batch import image_passes, train_batch
 from pmsi_mobile.training.batch_norm import precise_statistics
+from pmsi_mobile.training.distillation import Teachers
 from pmsi_mobile.training.interruption import Interruption
+from pmsi_mobile.training.loss import Loss
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 from pmsi_mobile.training.outcome import Heads, weights_of, write_checkpoint, write_end
 from pmsi_mobile.training.state import Length, Progress, restore_state, save_state
@@ -61,7 +63,7 @@ class Listener(Protocol):
 class Trainer:
     """One run: network, optimiser, schedule and progress, from `folder/state.pt` where there is one.
 
-    Raises PmsiError when `state.pt` or the initial weights cannot be used.
+    Raises PmsiError when `state.pt`, the initial weights or a teacher cannot be used.
     """
 
     def __init__(self, config: Config, data: DataSet, folder: Path, accelerator: Accelerator) -> None:
@@ -76,6 +78,9 @@ class Trainer:
         memory_format = torch.channels_last if config.train.channels_last else torch.contiguous_format
         self.network.to(device=accelerator.device, memory_format=memory_format)  # type: ignore[call-overload]
         self.plan = phases(config, self.network.head_names)
+        labels = torch.tensor([photo.label for photo in data.train])
+        self.loss = Loss(config.train, labels, len(data.classes)).to(accelerator.device)
+        self.teachers = Teachers(config.train, data.classes, accelerator.device) if config.train.teacher else None
         self.steps = steps_per_epoch(len(data.train), config.train.batch_size, accelerator.num_processes)
         self.optimizer: Optimizer = build_optimizer(self.network, config.train)
         self.scheduler = build_scheduler(self.optimizer, config.train, self.steps * config.train.epochs)
@@ -221,6 +226,8 @@ class Trainer:
                         self.plan,
                         config,
                         torch.Generator().manual_seed(step_seed),
+                        self.loss,
+                        self.teachers,
                     )
                     if self.averaged:
                         self.averaged.update_parameters(self.network)

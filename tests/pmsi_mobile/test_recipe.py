@@ -15,7 +15,14 @@ from pmsi_mobile.training import batch, loop
 from pmsi_mobile.training.loop import Trainer
 from tests.pmsi_mobile.runs import SMALL, run, same_weights
 
-EVERYTHING = {"train__precise_bn": 12, "train__ema": 0.8}
+EVERYTHING = {
+    "train__precise_bn": 12,
+    "train__ema": 0.8,
+    "train__label_smoothing": 0.1,
+    "train__class_weights": "balanced",
+    "model__heads": "lean",
+    "model__last_conv": False,
+}
 
 
 @pytest.fixture(scope="module")

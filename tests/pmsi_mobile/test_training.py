@@ -21,6 +21,7 @@ from pmsi_mobile.methods.registry import build_network, phases
 from pmsi_mobile.network.mixing import mix
 from pmsi_mobile.training.batch import train_batch
 from pmsi_mobile.training.loop import Trainer
+from pmsi_mobile.training.loss import Loss
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 from tests.pmsi_mobile.runs import ENVIRONMENT, SMALL, run, same_weights
 
@@ -112,9 +113,8 @@ def test_each_phase_makes_one_step_from_its_own_input():
     before = [c[4].weight.detach().clone() for c in network.classifiers]
     images = torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8)
     labels = torch.arange(4)
-    losses = train_batch(
-        network, optimizer, Accelerator(), images, labels, plan, config, torch.Generator().manual_seed(0)
-    )
+    generator, loss = torch.Generator().manual_seed(0), Loss(config.train, labels, 4)
+    losses = train_batch(network, optimizer, Accelerator(), images, labels, plan, config, generator, loss)
     assert losses.shape == (4,)
     assert len(seen) == len(steps) == 4
     assert len({tuple(x.flatten()[:5000].tolist()) for x in seen}) == 4
