@@ -4,6 +4,7 @@ python -m tests.export.faults export/FAULTS.md    # plants them all and writes t
 """
 
 import dataclasses
+import re
 import shutil
 import sys
 import tempfile
@@ -474,7 +475,7 @@ def edited_contract(workshop: Workshop) -> Caught | None:
     with ZipFile(path) as archive:
         content = path.read_bytes()[: archive.infolist()[-2].header_offset]
     path.write_bytes(content)
-    module.embed(path, text.replace('"resize":', '"resize":1'))
+    module.embed(path, re.sub('("resize": ?)', r"\g<1>1", text))
     return by_contract(path)
 
 

@@ -104,7 +104,7 @@ def test_an_unreadable_photo_is_named_and_the_others_go_on(checkpoint, tmp_path,
     good, bad = tmp_path / "good.png", tmp_path / "bad.png"
     Image.new("RGB", (80, 70), "teal").save(good)
     bad.write_bytes(b"")
-    with pytest.raises(MeasurementError, match=f"1 of 2 photos cannot be read, the first is {bad}"):
+    with pytest.raises(MeasurementError, match=f"1 of 2 photos have no prediction, the first is {bad}"):
         predict(checkpoint, [bad, good], as_json=True)
     first, second = json.loads(capsys.readouterr().out)["predictions"]
     assert first == {"photo": str(bad), "error": "empty file"}

@@ -1,6 +1,7 @@
 """A package that is missing is named with the extra that brings it."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,7 +13,8 @@ import pytest
 from pmsi_mobile.console.reasons import reason
 from pmsi_mobile.extras import EXTRAS, how_to_install
 
-PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ROOT = Path(__file__).parents[2]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
 def normalised(name: str) -> str:
@@ -58,7 +60,7 @@ def test_a_command_without_pytorch_says_what_to_install(tmp_path):
         "import sys; sys.modules['torch'] = None; sys.argv = ['pmsi-eval', 'ckpt.pt', '.']\n"
         "from pmsi_mobile.commands.evaluate import main; main()"
     )
-    (tmp_path / "ckpt.pt").write_bytes(b"anything")
+    shutil.copy(ROOT / "tests/export/fixtures/v1/ckpt.pt", tmp_path)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: this needs torch, which is not installed: pip install")
