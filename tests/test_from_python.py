@@ -40,7 +40,7 @@ def test_a_run_an_export_and_a_prediction_are_three_lines(tmp_path):
 @pytest.mark.slow
 def test_a_file_that_fails_its_gate_is_an_error(tmp_path):
     (tmp_path / "photos").mkdir()
-    for number in range(4):
+    for number in range(12):
         grey = Image.effect_mandelbrot((90, 90), (-2, -1, 1, 1), 30 + number)
         grey.convert("RGB").save(tmp_path / "photos" / f"{number}.png")
     with pytest.raises(pmsi_mobile.PmsiError, match=r"ckpt-int8.rejected.onnx fails its gate: .* SQNR"):
