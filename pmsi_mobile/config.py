@@ -26,6 +26,11 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
+MethodName = Literal["rmg-pmsi", "baseline"]
+Augment = Literal["none", "rmg", "jigsaw", "cutmix", "mixup", "snapmix"]
+MIXES_PHOTOS = ("cutmix", "mixup", "snapmix")
+"""Augmentations that make one photo of two of different classes."""
+
 Resize = Literal["antialias", "bilinear", "nearest", "area"]
 """Bilinear with antialias (PIL, torchvision), plain bilinear (Android's createScaledBitmap, GPU textures), nearest
 pixel, mean of the covered area (OpenCV's INTER_AREA)."""
@@ -55,12 +60,17 @@ class ModelConfig(_Section):
     """Feature width c of every stage."""
     hidden: int = Field(320, ge=1, le=LARGEST_WIDTH)
     """Hidden width of the mutual-vector MLP and of the classifiers."""
+    gates: bool = True
+    """Multi-stage interaction (Eq. 1-3), the paper's M; without it a stage's features stay as they are."""
+    progressive: bool = True
+    """Progressive training, the paper's P: each stage has a classifier and a phase of its own; without it there is the
+    concat classifier alone."""
     mix: Literal["logits", "probabilities"] = "logits"
     """What Eq. 8 sums."""
 
 
 class MosaicConfig(_Section):
-    """The recursive mosaic generator G(image, r)."""
+    """The recursive mosaic generator G(image, r), and the jigsaw of 2^r x 2^r tiles."""
 
     shuffle: Literal["cycle", "permutation"] = "cycle"
     """A uniformly random 4-cycle (no tile keeps its place), or any of the 24 permutations."""
@@ -115,6 +125,9 @@ class TrainConfig(_Section):
     """Share of the steps in which one-cycle rises."""
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(5e-4, ge=0)
+    augment: Augment | Literal["method"] = "method"
+    """`rmg`: recursive mosaics; `jigsaw`: grids of shuffled tiles; `cutmix`, `mixup`, `snapmix`: two photos in one, the
+    same in all phases of a batch; `method`: the method's own, rmg for rmg-pmsi, none for baseline."""
     concat_weight: PositiveFloat = 1.0
     """Weight of the concat classifier's loss."""
     label_smoothing: Fraction = 0.0
@@ -154,7 +167,7 @@ class TrainConfig(_Section):
 class Config(_Section):
     """A whole run."""
 
-    method: Literal["rmg-pmsi", "baseline"] = "rmg-pmsi"
+    method: MethodName = "rmg-pmsi"
     """`baseline` is the plain backbone classifier, trained with cross entropy."""
     seed: int = Field(0, ge=0)
     model: ModelConfig = ModelConfig()
@@ -162,6 +175,20 @@ class Config(_Section):
     preprocessing: Preprocessing = Preprocessing()
     data: DataConfig = DataConfig()
     train: TrainConfig = TrainConfig()
+
+    @property
+    def staged(self) -> bool:
+        """Whether the method has heads on several stages, which are mixed."""
+        return self.method == "rmg-pmsi"
+
+    @model_validator(mode="after")
+    def _teacher_sees_whole_photos(self) -> "Config":
+        if self.train.teacher and self.train.augment in MIXES_PHOTOS:
+            raise ValueError(
+                f"train.augment={self.train.augment} and train.teacher exclude each other: a teacher is "
+                "shown whole photos, which are of one class"
+            )
+        return self
 
 
 def load_config(preset: str, overrides: dict[str, Any] | None = None) -> Config:

@@ -1,4 +1,4 @@
-"""The recursive mosaic generator G(image, r) (section III-B of the paper)."""
+"""Images of shuffled tiles: the recursive mosaic generator G(image, r) (section III-B of the paper), PMG's jigsaw."""
 
 from typing import Literal
 
@@ -6,17 +6,16 @@ import torch
 from torch import Tensor
 
 PAPER_MAX_RECURSION = 3
-
-# The six 4-cycles: permutations of four tiles in which none keeps its place and all move in one ring.
-_CYCLES = ((1, 2, 3, 0), (1, 3, 0, 2), (2, 0, 3, 1), (2, 3, 1, 0), (3, 0, 1, 2), (3, 2, 0, 1))
+Shuffle = Literal["cycle", "permutation"]
+Draw = Literal["batch", "sample"]
 
 
 def recursive_mosaic(
     images: Tensor,
     recursions: int,
     *,
-    shuffle: Literal["cycle", "permutation"] = "cycle",
-    draw: Literal["batch", "sample"] = "batch",
+    shuffle: Shuffle = "cycle",
+    draw: Draw = "batch",
     generator: torch.Generator | None = None,
     allow_deep: bool = False,
 ) -> Tensor:
@@ -29,11 +28,7 @@ def recursive_mosaic(
     """
     if recursions < 0 or (recursions > PAPER_MAX_RECURSION and not allow_deep):
         raise ValueError(f"recursions must be 0..{PAPER_MAX_RECURSION} (allow_deep=True for more), got {recursions}")
-    height, width = images.shape[-2:]
-    if height % 2**recursions or width % 2**recursions:
-        raise ValueError(
-            f"{height} x {width} images cannot be cut {recursions} times: sides must be divisible by {2**recursions}"
-        )
+    _check_divisible(images, 2**recursions)
     if recursions == 0:
         return images
     mosaic = images.clone()
@@ -41,8 +36,8 @@ def recursive_mosaic(
     for group in groups:
         region = group
         for _ in range(recursions):
-            tiles = _tiles(region)
-            order = _random_order(shuffle, generator)
+            tiles = _tiles(region, 2)
+            order = _random_order(len(tiles), shuffle, generator)
             shuffled = [tiles[source].clone() for source in order]
             for tile, content in zip(tiles, shuffled, strict=True):
                 tile.copy_(content)
@@ -50,17 +45,45 @@ def recursive_mosaic(
     return mosaic
 
 
-def _tiles(region: Tensor) -> list[Tensor]:
-    """Views of the four quarters of [B, C, H, W], row by row."""
-    half_height, half_width = region.shape[-2] // 2, region.shape[-1] // 2
-    return [
-        region[..., row : row + half_height, column : column + half_width]
-        for row in (0, half_height)
-        for column in (0, half_width)
-    ]
+def jigsaw(
+    images: Tensor,
+    side: int,
+    *,
+    shuffle: Shuffle = "cycle",
+    draw: Draw = "batch",
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Return the images with their side x side tiles shuffled (PMG, Du et al. 2020).
+
+    images, draw, generator: as in `recursive_mosaic`. PMG swaps the first tile with every other in a random order:
+    a cycle. Raises ValueError when a side of the images is not divisible by `side`.
+    """
+    _check_divisible(images, side)
+    puzzle = images.clone()
+    size = 1 if draw == "sample" else len(images)
+    for group, source in zip(puzzle.split(size), images.split(size), strict=True):
+        tiles = _tiles(source, side)
+        for tile, index in zip(_tiles(group, side), _random_order(len(tiles), shuffle, generator), strict=True):
+            tile.copy_(tiles[index])
+    return puzzle
 
 
-def _random_order(shuffle: str, generator: torch.Generator | None) -> list[int]:
+def _check_divisible(images: Tensor, side: int) -> None:
+    height, width = images.shape[-2:]
+    if height % side or width % side:
+        raise ValueError(
+            f"{height} x {width} images cannot be cut into {side} x {side} tiles: sides must be divisible by {side}"
+        )
+
+
+def _tiles(region: Tensor, side: int) -> list[Tensor]:
+    """Views of the side x side tiles of [B, C, H, W], row by row."""
+    return [tile for row in region.chunk(side, dim=-2) for tile in row.chunk(side, dim=-1)]
+
+
+def _random_order(tiles: int, shuffle: Shuffle, generator: torch.Generator | None) -> list[int]:
+    """Which tile comes to each place: any permutation, or one in which all tiles move in a single ring."""
+    order = torch.randperm(tiles, generator=generator)
     if shuffle == "cycle":
-        return list(_CYCLES[int(torch.randint(len(_CYCLES), (), generator=generator))])
-    return torch.randperm(4, generator=generator).tolist()
+        order = torch.empty_like(order).scatter(0, order, order.roll(1))
+    return order.tolist()

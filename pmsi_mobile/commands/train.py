@@ -21,6 +21,10 @@ def train(
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Recipe: paper, released or mobile [default: mobile].")] = None,
     method: Annotated[str | None, typer.Option(help="rmg-pmsi or baseline (the plain backbone classifier).")] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help="none, rmg, jigsaw, cutmix, mixup, or snapmix [default: the method's own]."),
+    ] = None,
     backbone: Annotated[
         str | None, typer.Option(help="mobilenet_v2, resnet18, resnet34 or a timm model's name.")
     ] = None,
@@ -74,6 +78,7 @@ def train(
         raise PmsiError(f"--split {split} does not exist: give the data.json of a run")
     named = {
         "method": method,
+        "train.augment": augment,
         "model.backbone": backbone,
         "model.weights": weights,
         "train.teacher": [str(path) for path in teacher] if teacher else None,

@@ -20,12 +20,24 @@ class BaselineNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Normalised images [B, 3, H, W] -> pooled features [B, C]."""
-        return F.adaptive_avg_pool2d(self.backbone(images)[-1], 1).flatten(1)
+        return self.embed(self.backbone(images))
+
+    def embed(self, maps: list[Tensor]) -> Tensor:
+        """The stages' maps -> pooled features [B, C]."""
+        return F.adaptive_avg_pool2d(maps[-1], 1).flatten(1)
+
+    def classify(self, features: Tensor, phase: int | None = None) -> Tensor:
+        """Logits [B, K] in its one phase, or [B, 1, K]."""
+        logits = self.classifier(features)
+        return logits if phase is not None else logits[:, None]
+
+    def from_maps(self, maps: list[Tensor], phase: int | None = None) -> Tensor:
+        """The stages' maps -> as `classify`."""
+        return self.classify(self.embed(maps), phase)
 
     def forward(self, images: Tensor, phase: int | None = None) -> Tensor:
-        """Logits [B, K] in its one phase, or [B, 1, K]."""
-        logits = self.classifier(self.features(images))
-        return logits if phase is not None else logits[:, None]
+        """Normalised images [B, 3, H, W] -> as `classify`."""
+        return self.classify(self.features(images), phase)
 
 
 def phases(config: Config, head_names: tuple[str, ...]) -> tuple[Phase, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pmsi_mobile.config import Config, ModelConfig
+from pmsi_mobile.config import Augment, Config, MethodName, ModelConfig
 from pmsi_mobile.methods import baseline, rmg_pmsi
 from pmsi_mobile.methods.baseline import BaselineNet
 from pmsi_mobile.methods.phase import Phase
@@ -17,14 +17,15 @@ Network = PMSINet | BaselineNet
 
 class Method(NamedTuple):
     """How a method is trained. network(configuration, classes) builds its network; phases(configuration, heads) are
-    those of a batch, in the order in which they are optimised."""
+    those of a batch, in the order in which they are optimised; augment: what `train.augment=method` stands for."""
 
     network: Callable[[ModelConfig, int], Network]
     phases: Callable[[Config, tuple[str, ...]], tuple[Phase, ...]]
+    augment: Augment = "none"
 
 
-METHODS: Mapping[str, Method] = {
-    "rmg-pmsi": Method(PMSINet, rmg_pmsi.phases),
+METHODS: Mapping[MethodName, Method] = {
+    "rmg-pmsi": Method(PMSINet, rmg_pmsi.phases, "rmg"),
     "baseline": Method(BaselineNet, baseline.phases),
 }
 
@@ -51,3 +52,8 @@ def _build(config: Config, num_classes: int, weights: str) -> Network:
 def phases(config: Config, head_names: tuple[str, ...]) -> tuple[Phase, ...]:
     """The phases of one batch, in the order in which they are optimised."""
     return METHODS[config.method].phases(config, head_names)
+
+
+def augmentation(config: Config) -> Augment:
+    """The configured augmentation, or the method's own."""
+    return METHODS[config.method].augment if config.train.augment == "method" else config.train.augment

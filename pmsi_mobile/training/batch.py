@@ -7,12 +7,14 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pmsi_mobile.augmentations.mosaic import PAPER_MAX_RECURSION, recursive_mosaic
-from pmsi_mobile.config import Config, MosaicConfig, TrainConfig
+from pmsi_mobile.augmentations.mosaic import PAPER_MAX_RECURSION, jigsaw, recursive_mosaic
+from pmsi_mobile.config import Augment, Config, MosaicConfig, TrainConfig
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.methods.phase import Phase
+from pmsi_mobile.methods.registry import augmentation
 from pmsi_mobile.training.distillation import Teachers
 from pmsi_mobile.training.loss import Loss
+from pmsi_mobile.training.mixes import mix_photos
 
 
 def train_batch(
@@ -29,33 +31,41 @@ def train_batch(
 ) -> Tensor:
     """Optimise once per phase on one batch; returns the phases' losses [phases] without their weights, detached.
 
-    images: uint8 [B, 3, H, W]; labels: int64 [B]. Each phase has its own input, forward, backward and step. Teachers
-    see the batch once, without mosaics.
+    images: uint8 [B, 3, H, W]; labels: int64 [B]. Each phase has its own input, forward, backward and step. Photos are
+    mixed once for all phases. Teachers see the batch once, as it is.
     """
     losses = []
     soft_labels = teachers.soft_labels(images) if teachers else None
+    augment = augmentation(config)
+    whole = normalise(images, config.preprocessing)
+    inputs, targets = mix_photos(augment, whole, labels, accelerator.unwrap_model(model), loss_of.classes, generator)
     for index, phase in enumerate(plan):
         optimizer.zero_grad(set_to_none=True)
-        logits = model(phase_input(images, phase, config, generator), phase=index)
-        loss = loss_of(logits, labels, soft_labels)
+        logits = model(phase_input(inputs, phase, augment, config.mosaic, generator), phase=index)
+        loss = loss_of(logits, targets, soft_labels)
         accelerator.backward(phase.loss_weight * loss)
         optimizer.step()
         losses.append(loss.detach())
     return torch.stack(losses)
 
 
-def phase_input(images: Tensor, phase: Phase, config: Config, generator: torch.Generator) -> Tensor:
-    """The normalised mosaic G(images, r) that a phase sees."""
-    mosaic: MosaicConfig = config.mosaic
-    inputs = recursive_mosaic(
-        images,
-        phase.recursions,
-        shuffle=mosaic.shuffle,
-        draw=mosaic.draw,
-        generator=generator,
-        allow_deep=mosaic.max_recursion > PAPER_MAX_RECURSION,
-    )
-    return normalise(inputs, config.preprocessing)
+def phase_input(
+    images: Tensor, phase: Phase, augment: Augment, mosaic: MosaicConfig, generator: torch.Generator
+) -> Tensor:
+    """What a phase sees of [B, 3, H, W]: G(images, r), the jigsaw of 2^r x 2^r tiles, or the images as they are."""
+    if augment == "rmg":
+        return recursive_mosaic(
+            images,
+            phase.recursions,
+            shuffle=mosaic.shuffle,
+            draw=mosaic.draw,
+            generator=generator,
+            allow_deep=mosaic.max_recursion > PAPER_MAX_RECURSION,
+        )
+    if augment == "jigsaw" and phase.recursions:
+        side = 2**phase.recursions
+        return jigsaw(images, side, shuffle=mosaic.shuffle, draw=mosaic.draw, generator=generator)
+    return images
 
 
 def image_passes(config: TrainConfig, phases: int, photos: int) -> float:

@@ -16,10 +16,12 @@ class Loss:
 
     def __init__(self, config: TrainConfig, labels: Tensor, classes: int) -> None:
         self.config = config
+        self.classes = classes
         self.class_weights = balanced_weights(labels, classes) if config.class_weights == "balanced" else None
 
     def __call__(self, logits: Tensor, labels: Tensor, soft_labels: Tensor | None = None) -> Tensor:
-        """logits [B, K], labels [B], soft_labels: probabilities [B, K] at `train.temperature` -> scalar."""
+        """logits [B, K]; labels [B], or how much of each class [B, K]; soft_labels: probabilities [B, K] at
+        `train.temperature` -> scalar."""
         config = self.config
         entropy = F.cross_entropy(logits, labels, self.class_weights, label_smoothing=config.label_smoothing)
         if soft_labels is None:

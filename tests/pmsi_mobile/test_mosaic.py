@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pmsi_mobile.augmentations.mosaic import recursive_mosaic
+from pmsi_mobile.augmentations.mosaic import jigsaw, recursive_mosaic
 
 SIZES = st.sampled_from([8, 16, 24, 32])
 SHUFFLES = st.sampled_from(["cycle", "permutation"])
@@ -116,3 +116,30 @@ def test_more_than_three_recursions_must_be_asked_for():
     with pytest.raises(ValueError, match="allow_deep"):
         recursive_mosaic(numbered(1, 16, 16), 4)
     assert recursive_mosaic(numbered(1, 16, 16), 4, allow_deep=True).shape == (1, 3, 16, 16)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.sampled_from([2, 4, 8]), SHUFFLES, DRAWS, st.integers(0, 2**31))
+def test_a_jigsaw_moves_whole_tiles(side, shuffle, draw, seed):
+    images = numbered(2, 16, 32)
+    puzzle = jigsaw(images, side, shuffle=shuffle, draw=draw, generator=seeded(seed))
+
+    def tiles(image):
+        return [tile for row in image.chunk(side, 1) for tile in row.chunk(side, 2)]
+
+    for before, after in zip(images, puzzle, strict=True):
+        found = [[torch.equal(tile, other) for other in tiles(before)].index(True) for tile in tiles(after)]
+        assert sorted(found) == list(range(side * side))
+        if shuffle == "cycle":
+            place, length = found[0], 1
+            while place != 0:
+                place, length = found[place], length + 1
+            assert length == side * side
+    assert torch.equal(images, numbered(2, 16, 32))
+
+
+def test_a_jigsaw_keeps_the_memory_format_and_refuses_what_cannot_be_cut():
+    images = torch.zeros(2, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+    assert jigsaw(images, 4).is_contiguous(memory_format=torch.channels_last)
+    with pytest.raises(ValueError, match="sides must be divisible by 8"):
+        jigsaw(numbered(1, 16, 20), 8)

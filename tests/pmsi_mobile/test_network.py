@@ -111,6 +111,26 @@ def test_a_phase_reaches_every_stage_and_only_its_own_classifier(phase):
         assert all(reached(head)) if index == phase else not any(reached(head))
 
 
+def test_without_gates_the_features_stay_as_they_are():
+    _, network = build(model__stages=2, model__gates=False)
+    network.eval()
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        pooled = [smooth(x).amax((2, 3)) for smooth, x in zip(network.smooth, network.backbone(images), strict=True)]
+        assert all(torch.equal(a, b) for a, b in zip(network.features(images), pooled, strict=True))
+    assert not any("mlp" in name for name in network.state_dict())
+
+
+def test_without_phases_the_concat_classifier_is_all_that_is_trained():
+    config, network = build(model__progressive=False)
+    assert network.head_names == ("concat",)
+    assert phases(config, network.head_names) == (("concat", 0, 1.0),)
+    logits = network.train()(torch.rand(4, 3, 64, 64), phase=0)
+    assert logits.shape == (4, 5)
+    F.cross_entropy(logits, torch.tensor([0, 1, 2, 3])).backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())
+
+
 @pytest.mark.parametrize(
     ("stages", "recursions"),
     [(1, [1, 0]), (2, [2, 1, 0]), (3, [3, 2, 1, 0]), (4, [3, 3, 2, 1, 0]), (5, [3, 3, 3, 2, 1, 0])],

@@ -18,7 +18,7 @@ class Function(NamedTuple):
 def function_of(contract: Contract) -> Function:
     """That of an exported file."""
     # Contracts of the first files name no head, and have the mix.
-    head = contract.model.head or ("mix" if contract.model.method == "rmg-pmsi" else None)
+    head = contract.model.head or ("mix" if contract.model.stages is not None else None)
     return Function(contract.checkpoint_sha256, head, contract.preprocessing.crop, contract.classes)
 
 

@@ -91,7 +91,7 @@ def _references(name: str, checkpoint: Path) -> list[Subject]:
 
     loaded, digest = load_checkpoint(checkpoint), sha256(checkpoint)
     preprocessing = PreprocessingSpec(**loaded.config.preprocessing.model_dump())
-    head = "mix" if loaded.config.method == "rmg-pmsi" else None
+    head = "mix" if loaded.config.staged else None
     function = Function(digest, head, preprocessing.crop, loaded.classes)
     return [
         Subject(

@@ -32,7 +32,7 @@ def _lines(model: Path, contract: "Contract") -> Iterator[tuple[str, str]]:
     summary = contract.model
     yield "file", f"{model}, {contract.format}, {size_bytes(model) / 1e6:.1f} MB"
     yield "model", contract.title
-    if summary.method == "rmg-pmsi":
+    if summary.stages is not None:
         yield "heads", f"{summary.stages} stages, {summary.heads}, width {summary.width}, Mix of {contract.mix}"
     yield "oldest runtime", contract.minimum_runtime
     low, high = image.value_range

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pmsi_mobile.config import LARGEST_SIDE, MOST_CLASSES, Preprocessing
+from pmsi_mobile.config import LARGEST_SIDE, MOST_CLASSES, MethodName, Preprocessing
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import write_text
 
@@ -25,10 +25,10 @@ class _Part(BaseModel):
 class ModelSummary(_Part):
     """Which network it is."""
 
-    method: Literal["rmg-pmsi", "baseline"]
+    method: MethodName
     backbone: str
     stages: int | None
-    """StageNum; null for the baseline, as the two below."""
+    """StageNum; null for a method with one classifier, as the two below."""
     heads: Literal["released", "separable", "lean"] | None
     width: int | None
     head: Literal["mix", "concat"] | None = None
@@ -138,7 +138,7 @@ class Contract(_Part):
     """In the order of the output."""
     preprocessing: PreprocessingSpec
     mix: Literal["logits", "probabilities"] | None
-    """What Eq. 8 sums; null for the baseline."""
+    """What Eq. 8 sums; null for a method with one classifier."""
     checkpoint_sha256: str = Field(pattern="^[0-9a-f]{64}$")
     tools: dict[str, str]
     """Package -> version that took part."""

@@ -50,10 +50,11 @@ class MixGraph(nn.Module):
 class InteractionHead(nn.Module):
     """The last S stages' maps -> probabilities [B, K]: smooth convolutions, interaction (Eq. 1-3), Mix (Eq. 8).
 
-    hidden: the classifiers' first layers, one per stage and the concat classifier's, or only the latter (Eq. 7).
+    mlp: the mapping of Eq. 1, None without interaction. hidden: the classifiers' first layers, one per stage and the
+    concat classifier's, or only the latter (Eq. 7).
     """
 
-    def __init__(self, smooth: nn.ModuleList, mlp: nn.Module, hidden: nn.ModuleList, mix: nn.Module) -> None:
+    def __init__(self, smooth: nn.ModuleList, mlp: nn.Module | None, hidden: nn.ModuleList, mix: nn.Module) -> None:
         super().__init__()
         self.smooth = smooth
         self.mlp = mlp
@@ -62,9 +63,10 @@ class InteractionHead(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         vectors = [_global_max(smooth(x)) for smooth, x in zip(self.smooth, maps, strict=True)]
-        mutual = self.mlp(torch.cat(vectors, dim=1))
-        enhanced = [x + torch.sigmoid(mutual * x) * x for x in vectors]
-        inputs = [*enhanced, torch.cat(enhanced, dim=1)]
+        if self.mlp is not None:
+            mutual = self.mlp(torch.cat(vectors, dim=1))
+            vectors = [x + torch.sigmoid(mutual * x) * x for x in vectors]
+        inputs = [*vectors, torch.cat(vectors, dim=1)]
         return self.mix([linear(x) for linear, x in zip(self.hidden, inputs[-len(self.hidden) :], strict=True)])
 
 
@@ -203,7 +205,8 @@ def _interaction_head(network: PMSINet, mix_rule: str, head: str) -> Interaction
     # Of one classifier both are its softmax.
     mix = SumOfLogits(outputs) if mix_rule == "logits" or len(outputs) == 1 else MeanOfProbabilities(outputs)
     smooth = nn.ModuleList(_fold_smooth(list(block.children())) for block in network.smooth)
-    return InteractionHead(smooth, _fold_mlp(list(network.mlp.children())), nn.ModuleList(hidden), mix)
+    mlp = None if network.mlp is None else _fold_mlp(list(network.mlp.children()))
+    return InteractionHead(smooth, mlp, nn.ModuleList(hidden), mix)
 
 
 def _baseline_head(network: BaselineNet) -> BaselineHead:

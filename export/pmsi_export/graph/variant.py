@@ -46,8 +46,8 @@ def load_variant(path: Path, variant: Variant) -> "Checkpoint":
     from pmsi_mobile.data.resizes import stretch
 
     checkpoint = load_checkpoint(path)
-    if variant.head == "concat" and checkpoint.config.method == "baseline":
-        raise PmsiError("the baseline has one classifier and no concat head: leave out --head")
+    if variant.head == "concat" and not checkpoint.config.staged:
+        raise PmsiError(f"{checkpoint.config.method} has one classifier and no concat head: leave out --head")
     if variant.top_k and variant.top_k > len(checkpoint.classes):
         raise PmsiError(f"the checkpoint has {len(checkpoint.classes)} classes, --top-k asks for {variant.top_k}")
     if variant.head == "mix" and variant.size is None:

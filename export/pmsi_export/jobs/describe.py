@@ -20,7 +20,7 @@ def describe(
     """The contract of `checkpoint` (its file's SHA-256 is `digest`) in a format."""
     config, classes = checkpoint.config, checkpoint.classes
     crop = config.preprocessing.crop
-    interactive = config.method == "rmg-pmsi"
+    interactive = config.staged
     return Contract.model_validate(
         {
             "format": known.name,

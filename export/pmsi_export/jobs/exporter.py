@@ -109,7 +109,7 @@ def _graph(checkpoint: Checkpoint, job: Job) -> tuple[MixGraph, NDArray[np.uint8
 
 def _check_mix(checkpoint: Checkpoint, job: Job) -> None:
     config = checkpoint.config
-    averaged = config.method == "rmg-pmsi" and config.model.mix == "probabilities" and job.variant.head == "mix"
+    averaged = config.staged and config.model.mix == "probabilities" and job.variant.head == "mix"
     if averaged and job.precision == "int8":
         raise PmsiError(
             "int8 would round the probabilities that model.mix=probabilities averages to steps of 1/255: "
