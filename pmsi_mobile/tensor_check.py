@@ -57,7 +57,7 @@ def _why_no_torch_zip(path: Path) -> str | None:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             inflated = sum(entry.file_size for entry in archive.infolist())
-    except zipfile.BadZipFile:
+    except Exception:  # Damage makes zipfile raise half a dozen kinds of errors.
         return "cannot be read: it is cut off or corrupt; copy or download it again"
     # PyTorch stores tensors as they are.
     if inflated > 2 * path.stat().st_size + _SPARE:

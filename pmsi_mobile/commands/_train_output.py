@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
 from pmsi_mobile.checkpoint import load_checkpoint
-from pmsi_mobile.console.terminal import escaped
+from pmsi_mobile.console.terminal import escaped, plain_console
 from pmsi_mobile.evaluation import interval
 from pmsi_mobile.records import Row
 
-console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+console = plain_console(err=True)
 
 
 class ConsoleListener:
@@ -24,12 +23,12 @@ class ConsoleListener:
         self.task: TaskID | None = None
         self.bar = Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=12),
-            TextColumn("{task.completed:.0f}/{task.total:.0f}"),
+            TextColumn("{task.completed:.0f}/{task.total:.0f}", markup=False),
             TimeRemainingColumn(elapsed_when_finished=True),
             # Last, and the one that a narrow terminal cuts.
-            TextColumn("{task.fields[status]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            TextColumn("{task.fields[status]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
             expand=True,
             console=console,
             disable=not console.is_terminal,

@@ -1,11 +1,13 @@
 """`pmsi-birds`: draw a fine-grained data set to try the toolkit with, without a download."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pmsi_mobile.console.cli import entry_point
+from pmsi_mobile.console.terminal import say
 
 
 def birds(
@@ -27,8 +29,8 @@ def birds(
         )
     for bird in drawn:
         typer.echo(bird.name)
-    typer.echo(f"wrote {output}: {train} training, {val} validation, {test} test photos of each species")
-    typer.echo(f"next: pmsi-train {output} --preset mobile")
+    say(f"wrote {output}: {train} training, {val} validation, {test} test photos of each species")
+    say(f"next: pmsi-train {shlex.quote(str(output))} --preset mobile")
 
 
 main = entry_point(birds)

@@ -7,7 +7,7 @@ import typer
 
 from pmsi_mobile.config import Resize
 from pmsi_mobile.console.cli import entry_point
-from pmsi_mobile.console.terminal import say
+from pmsi_mobile.console.terminal import console_for, escaped, say
 from pmsi_mobile.training.device import HELP as DEVICE_HELP
 from pmsi_mobile.training.device import Device, choose_device
 
@@ -34,8 +34,8 @@ def evaluate(
 ) -> None:
     """Measure top-1 and top-5 of each head, Concat and Mix on DATA."""
     import json
+    import shlex
 
-    from rich.console import Console
     from rich.table import Table
 
     from pmsi_mobile.console.progress import loading_pytorch, progress
@@ -99,15 +99,15 @@ def evaluate(
             )
         )
         return
-    table = Table(title=f"{len(photos)} photos of {data}, split {split}, resize {resize}")
+    table = Table(title=escaped(f"{len(photos)} photos of {data}, split {split}, resize {resize}"))
     for column in ("head", "top-1", "95 % interval", "top-5"):
         table.add_column(column, justify="left" if column == "head" else "right")
     for head, values in heads.items():
         low, high = intervals[head]
         table.add_row(head, f"{values['top1']:.1%}", f"{low:.1%} .. {high:.1%}", f"{values['top5']:.1%}")
-    Console().print(table)
-    typer.echo(f"wrote {folder}/heads.csv, per_class.csv, confusion.png")
-    typer.echo(f"next: pmsi-export --format all {checkpoint}")
+    console_for(table).print(table)
+    say(f"wrote {folder}/heads.csv, per_class.csv, confusion.png")
+    say(f"next: pmsi-export --format all {shlex.quote(str(checkpoint))}")
 
 
 main = entry_point(evaluate)

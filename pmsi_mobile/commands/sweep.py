@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pmsi_mobile.console.cli import entry_point
+from pmsi_mobile.console.terminal import escaped, say
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
@@ -32,9 +33,8 @@ def sweep(
 
     The same command goes on after an interrupt: what is done is skipped, a run that was begun is resumed.
     """
-    from rich.console import Console
-
     from pmsi_mobile.config import parse_assignments
+    from pmsi_mobile.console.terminal import plain_console
     from pmsi_mobile.experiments.plan import read_plan
     from pmsi_mobile.files import check_photo_folder
 
@@ -44,7 +44,7 @@ def sweep(
         raise PmsiError(f"{plan_file} names no data: add 'data: FOLDER' to it, or pass --data FOLDER")
     check_photo_folder(photos)
     root = output or Path("sweeps") / plan_file.stem
-    console = Console(stderr=True, markup=False, highlight=False, soft_wrap=True)
+    console = plain_console(err=True)
     folds = _folds(plan, photos, root, console)
 
     from pmsi_mobile.experiments.execute import is_done
@@ -58,7 +58,7 @@ def sweep(
     _print_table(plan, root)
     if failures:
         raise MeasurementError(f"{len(failures)} of {len(plan.runs)} runs failed; the same command tries them again")
-    typer.echo(f"next: read {root / 'table.md'}")
+    say(f"next: read {root / 'table.md'}")
 
 
 def _folds(plan: "Plan", photos: Path, root: Path, console: "Console") -> "list[DataSet]":
@@ -75,7 +75,7 @@ def _folds(plan: "Plan", photos: Path, root: Path, console: "Console") -> "list[
         with progress("checking photos") as report:
             data = open_data(photos, **fractions, seed=0, progress=report)
         for note in data.notes:
-            console.print(f"note: {note}")
+            console.print(escaped(f"note: {note}"))
         folds = [data]
         if plan.folds > 1:
             with progress("looking for near-duplicates") as report:
@@ -144,16 +144,17 @@ def _train(left: "Sequence[Run]", total: int, root: Path, photos: Path, jobs: in
         report(done, total)
 
         def started(run: "Run") -> None:
-            console.print(f"training {run.recipe}, fold {run.fold}, seed {run.seed}")
+            console.print(escaped(f"training {run.recipe}, fold {run.fold}, seed {run.seed}"))
 
         def ended(run: "Run", reason: str | None) -> None:
             nonlocal done
             done += 1
             if reason:
                 failures.append(run)
-            console.print(f"{'failed' if reason else 'done'}: {run.recipe}, fold {run.fold}, seed {run.seed}")
+            word = "failed" if reason else "done"
+            console.print(escaped(f"{word}: {run.recipe}, fold {run.fold}, seed {run.seed}"))
             if reason:
-                console.print(f"  {reason}")
+                console.print(escaped(f"  {reason}"))
             report(done, total)
 
         run_all(left, root, photos, jobs, started=started, ended=ended)
@@ -168,7 +169,7 @@ def _print_table(plan: "Plan", root: Path) -> None:
     if not rows:
         return
     for path in write_table(rows, plan.against, root):
-        typer.echo(f"wrote {path}")
+        say(f"wrote {path}")
     typer.echo(markdown(rows, plan.against))
 
 

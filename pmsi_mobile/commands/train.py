@@ -9,6 +9,7 @@ import typer
 
 from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.console.progress import loading_pytorch
+from pmsi_mobile.console.terminal import escaped, say
 from pmsi_mobile.errors import Interrupted, PmsiError
 from pmsi_mobile.training.device import HELP as DEVICE_HELP
 from pmsi_mobile.training.device import Device
@@ -110,20 +111,21 @@ def train(
 
     accelerator = open_accelerator(config, device)
     for note in notes:
-        console.print(f"note: {note}")
+        console.print(escaped(f"note: {note}"))
     check_network(config, folder, accelerator)
     with progress("checking photos") if accelerator.is_main_process else nullcontext() as report:
         dataset, found = open_photos(data, split, config, folder, accelerator, report)
     for note in found:
-        console.print(f"note: {note}")
+        console.print(escaped(f"note: {note}"))
     trainer = Trainer(config, dataset, folder, accelerator)
     if accelerator.is_main_process:
         save_config(config, folder / "config.yaml")
-        console.print(
+        start = (
             f"{config.method} on {dataset.root}: {len(dataset.classes)} classes, {len(dataset.train)} training, "
             f"{len(dataset.val)} validation, {len(dataset.test)} test photos; {accelerator.device}, "
             f"{accelerator.num_processes} process(es), epoch {trainer.progress.epoch + 1} of {config.train.epochs}"
         )
+        console.print(escaped(start))
         console.print(class_names(dataset.classes))
     with ConsoleListener(config.train.epochs) as listener:
         try:
@@ -136,8 +138,8 @@ def train(
         table = heads_table(checkpoint)
         if table:
             console.print(table)
-        typer.echo(f"wrote {checkpoint} (curves: {folder / 'curves.png'})")
-        typer.echo(f"next: pmsi-export --format all {checkpoint}")
+        say(f"wrote {checkpoint} (curves: {folder / 'curves.png'})")
+        say(f"next: pmsi-export --format all {shlex.quote(str(checkpoint))}")
     accelerator.end_training()
 
 

@@ -4,16 +4,17 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from pmsi_mobile.console.terminal import plain_console
+
 
 @contextmanager
 def progress(description: str) -> Iterator[Callable[[int, int], None]]:
     """Yield a callback `(done, total)` that moves a bar on stderr; it does nothing where stderr is no terminal."""
-    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
+    console = plain_console(err=True)
     with Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),

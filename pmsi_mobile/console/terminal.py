@@ -34,11 +34,16 @@ def say(line: str, *, err: bool = False) -> None:
     typer.echo(escaped(line), err=err)
 
 
+def plain_console(*, err: bool = False, width: int | None = None) -> "Console":
+    """A console that shows text as it is: `[bold]` and `:dog:` are parts of names."""
+    from rich.console import Console
+
+    return Console(stderr=err, width=width, markup=False, emoji=False, highlight=False, soft_wrap=True)
+
+
 def console_for(table: "Table") -> "Console":
     """A console as wide as the table: rich would cut figures off to fit them in a narrow terminal."""
-    from rich.console import Console
     from rich.measure import Measurement
 
-    wide = Console(width=1000)
-    width = Measurement.get(wide, wide.options, table).maximum
-    return Console(markup=False, highlight=False, soft_wrap=True, width=width)
+    wide = plain_console(width=1000)
+    return plain_console(width=Measurement.get(wide, wide.options, table).maximum)

@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import zipfile
 
 import numpy as np
@@ -12,6 +13,7 @@ from pmsi_export.formats.registry import FORMATS
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.errors import PmsiError
 from tests.export.conftest import run_command
+from tests.export.test_fixtures import FOLDER
 
 
 @pytest.mark.parametrize("name", list(FORMATS))
@@ -33,16 +35,16 @@ def test_any_client_can_read_them(exported):
 
 
 @pytest.fixture
-def alone(exported, tmp_path):
+def alone(tmp_path):
     """A file in a folder of its own, with its contract."""
     model = tmp_path / "ckpt.tflite"
-    model.write_bytes(exported.file("tflite").read_bytes())
+    shutil.copyfile(FOLDER / model.name, model)
     return model, read_contract(model)
 
 
 def test_samples_of_another_checkpoint_size_or_head_are_not_taken(alone):
     model, contract = alone
-    samples = GoldenSamples(np.zeros((2, 64, 64, 3), np.uint8), np.full((2, 5), 0.2, np.float32))
+    samples = GoldenSamples(np.zeros((2, 64, 64, 3), np.uint8), np.full((2, 6), 0.2, np.float32))
     others = [
         contract.model_copy(update={"checkpoint_sha256": "1" * 64}),
         contract.model_copy(update={"preprocessing": contract.preprocessing.model_copy(update={"crop": 32})}),
@@ -57,11 +59,109 @@ def test_samples_of_another_checkpoint_size_or_head_are_not_taken(alone):
 
 def test_equal_samples_give_equal_bytes(alone):
     model, contract = alone
-    samples = GoldenSamples(np.full((1, 64, 64, 3), 7, np.uint8), np.full((1, 5), 0.2, np.float32))
+    samples = GoldenSamples(np.full((1, 64, 64, 3), 7, np.uint8), np.full((1, 6), 0.2, np.float32))
     first, second = model.with_name("a.golden.zip"), model.with_name("b.golden.zip")
     write_golden(samples, contract, first)
     write_golden(samples, contract, second)
     assert first.read_bytes() == second.read_bytes()
+
+
+def _encrypted(archive, picture):
+    archive.writestr("0.png", picture)
+    archive.filelist[-1].flag_bits |= 1
+
+
+def _unknown_compression(archive, picture):
+    archive.writestr("0.png", picture)
+    archive.filelist[-1].compress_type = 99
+
+
+def _not_deflated(archive, picture):
+    archive.writestr("0.png", picture)
+    archive.filelist[-1].compress_type = zipfile.ZIP_DEFLATED
+
+
+def _flipped(archive, picture):
+    archive.writestr("0.png", picture)
+    archive.filelist[-1].CRC ^= 1
+
+
+def _bomb(archive, picture):
+    with archive.open(zipfile.ZipInfo("0.png"), "w") as entry:
+        entry.write(picture)
+    for number in range(1, 5):
+        archive.writestr(f"{number}.png", bytes(20 << 20), zipfile.ZIP_DEFLATED)
+
+
+def _huge_picture(archive, picture):
+    # Width and height of the header: Pillow would refuse it with an error of its own, or allocate 432 MB.
+    side = (12_000).to_bytes(4, "big")
+    archive.writestr("0.png", picture[:16] + side + side + picture[24:])
+
+
+def _no_picture(archive, picture):
+    pass
+
+
+def _other_picture(archive, picture):
+    archive.writestr("0.png", b"GIF89a")
+
+
+def _cut_off_picture(archive, picture):
+    archive.writestr("0.png", picture[:60])
+
+
+@pytest.mark.parametrize(
+    ("plant", "reason"),
+    {
+        _encrypted: "encrypted",
+        _unknown_compression: "compression",
+        _not_deflated: "decompressing",
+        _flipped: "CRC",
+        _bomb: "more than 64 MB",
+        _huge_picture: "not a PNG of 64 x 64",
+        _no_picture: "no item named '0.png'",
+        _other_picture: "not a PNG of 64 x 64",
+        _cut_off_picture: "truncated",
+    }.items(),
+    ids=lambda value: getattr(value, "__name__", "").strip("_") or None,
+)
+def test_an_archive_that_is_not_as_we_write_it_is_an_error_of_one_line(alone, plant, reason):
+    model, contract = alone
+    path = model.with_name("ckpt.golden.zip")
+    write_golden(GoldenSamples(np.zeros((1, 64, 64, 3), np.uint8), np.full((1, 6), 0.2, np.float32)), contract, path)
+    with zipfile.ZipFile(path) as whole:
+        index, picture = whole.read("golden.json"), whole.read("0.png")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("golden.json", index)
+        plant(archive, picture)
+    with pytest.raises(PmsiError, match=f"does not hold golden samples .*{reason}") as refused:
+        golden_of(model, contract)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"side": 10**6}, "side: "),
+        ({"samples": []}, "samples: "),
+        ({"classes": 7}, "a sample has not 7 probabilities"),
+        ({"samples": [{"image": "0.png", "probabilities": [0.2] * 6}] * 1001}, "samples: "),
+        ({"schema_version": "1"}, "schema_version: "),
+    ],
+    ids=["side", "none", "ragged", "many", "version"],
+)
+def test_an_index_at_odds_with_itself_is_an_error_of_one_line(alone, change, reason):
+    model, contract = alone
+    path = model.with_name("ckpt.golden.zip")
+    write_golden(GoldenSamples(np.zeros((1, 64, 64, 3), np.uint8), np.full((1, 6), 0.2, np.float32)), contract, path)
+    with zipfile.ZipFile(path) as whole:
+        index = json.loads(whole.read("golden.json"))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("golden.json", json.dumps(index | change))
+    with pytest.raises(PmsiError, match=f"does not hold golden samples .*{reason}") as refused:
+        golden_of(model, contract)
+    assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense", None])

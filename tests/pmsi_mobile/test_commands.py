@@ -46,8 +46,11 @@ def test_help_needs_no_torch(module):
 
 
 def test_eval_writes_tables_and_a_picture(birds, checkpoint, tmp_path, monkeypatch, capsys):
-    assert call(evaluate, monkeypatch, checkpoint, birds, "--output", tmp_path / "eval") == 0
+    photos = tmp_path / ":dog: [bold]"
+    photos.symlink_to(birds)
+    assert call(evaluate, monkeypatch, checkpoint, photos, "--output", tmp_path / "eval") == 0
     printed = capsys.readouterr().out
+    assert ":dog: [bold]" in printed
     for head in ("S3", "S4", "S5", "concat", "mix"):
         assert head in printed
     assert "9 photos" in printed

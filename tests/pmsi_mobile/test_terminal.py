@@ -1,8 +1,10 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.table import Table
 
-from pmsi_mobile.console.terminal import escaped, say
+from pmsi_mobile.console.progress import progress
+from pmsi_mobile.console.terminal import console_for, escaped, plain_console, say
 
 
 @pytest.mark.parametrize(
@@ -36,3 +38,21 @@ def test_lines_are_said_escaped(capsys):
     say("a\x1bb")
     say("c\nd", err=True)
     assert capsys.readouterr() == ("a\\x1bb\n", "c\\nd\n")
+
+
+NAME = ":dog: [bold]x[/] [/y]"
+
+
+def test_names_that_look_like_markup_are_shown_as_they_are(capsys):
+    table = Table(NAME, title=NAME, caption=NAME)
+    table.add_row(NAME)
+    console_for(table).print(table)
+    plain_console().print(NAME)
+    assert capsys.readouterr().out.count(NAME) == 5
+
+
+def test_a_bar_shows_names_as_they_are(capsys, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    with progress(NAME) as report:
+        report(1, 2)
+    assert NAME in capsys.readouterr().err

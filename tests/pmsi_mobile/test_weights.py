@@ -155,6 +155,12 @@ class Thing:
     """An object of a class of its own, as whole models in pickles are."""
 
 
+def of_a_later_zip(path):
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("archive/data.pkl", b"")
+        file.filelist[0].extract_version = 99
+
+
 def archive(**members):
     def write(path):
         with zipfile.ZipFile(path, "w") as file:
@@ -177,6 +183,7 @@ def archive(**members):
         (b"PK\x03\x04" + bytes(64), "cut off or corrupt"),
         (b"\x80\x02}q\x00(X", "cut off or corrupt"),
         (b"\x10\0\0\0\0\0\0\0{cut off", "cut off or corrupt"),
+        (of_a_later_zip, "cut off or corrupt"),
         (archive(photos="x"), "zip archive without tensors of PyTorch, it holds photos"),
         (lambda path: torch.save(Thing(), path), "holds Python objects besides tensors"),
         (lambda path: torch.save(Thing(), path, _use_new_zipfile_serialization=False), "holds Python objects"),

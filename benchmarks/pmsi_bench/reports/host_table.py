@@ -41,7 +41,7 @@ def print_result(result: BenchResult) -> None:
     for file in result.files:
         accuracy = [_share(file, "top1"), _share(file, "agreement")] if result.photos else []
         table.add_row(
-            file.name,
+            escaped(file.name),
             *[str(file.network + 1)] * several,
             file.precision,
             f"{file.size_bytes / 1e6:.1f}",

@@ -35,7 +35,7 @@ def print_result(result: DeviceResult) -> None:
     for row in result.rows:
         network = [str(row.network + 1)] * several
         cells = _cells(row, [each.baseline for each in result.networks])
-        table.add_row(row.name, *network, row.precision, row.delegate, *cells, row.parity.status)
+        table.add_row(escaped(row.name), *network, row.precision, row.delegate, *cells, row.parity.status)
     console = console_for(table)
     console.print(table)
     for line in remarks(result):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pmsi_mobile.console.terminal import escaped, plain_console
+
 if TYPE_CHECKING:
     from pmsi_export.checks.inspect import Diagnosis
     from pmsi_export.weights.int8 import LayerLoss
@@ -51,7 +53,6 @@ def _int8_losses(checkpoint: Path, calibration: Path | None) -> "list[LayerLoss]
 
 def _print(diagnosis: "Diagnosis") -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     facts = [f"{diagnosis.bytes / 1e6:.1f} MB"]
@@ -63,15 +64,14 @@ def _print(diagnosis: "Diagnosis") -> None:
     for column in ("operator", "count", "runs on"):
         table.add_column(column, justify="right" if column == "count" else "left", no_wrap=True)
     for operator in diagnosis.operators:
-        table.add_row(operator.name, str(operator.count), operator.runs_on)
-    console = Console(markup=False, highlight=False, soft_wrap=True)
-    console.print(f"{diagnosis.file}: {', '.join(facts)}")
+        table.add_row(escaped(operator.name), str(operator.count), operator.runs_on)
+    console = plain_console()
+    console.print(escaped(f"{diagnosis.file}: {', '.join(facts)}"))
     console.print(table)
 
 
 def _print_losses(losses: "Sequence[LayerLoss]") -> None:
     from rich.box import SIMPLE_HEAD
-    from rich.console import Console
     from rich.table import Table
 
     if not losses:
@@ -80,7 +80,7 @@ def _print_losses(losses: "Sequence[LayerLoss]") -> None:
     table.add_column("weights dB", justify="right")
     table.add_column("outputs dB", justify="right")
     for loss in losses:
-        table.add_row(loss.name, f"{loss.weight:.1f}", f"{loss.output:.1f}")
-    console = Console(markup=False, highlight=False, soft_wrap=True)
+        table.add_row(escaped(loss.name), f"{loss.weight:.1f}", f"{loss.output:.1f}")
+    console = plain_console()
     console.print("int8, signal-to-noise ratio of each layer in the order of execution (more is better):")
     console.print(table)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.subprocesses import Failure
-from pmsi_mobile.console.terminal import console_for
+from pmsi_mobile.console.terminal import console_for, escaped
 
 if TYPE_CHECKING:
     from pmsi_export.contract.schema import Agreement
@@ -45,12 +45,12 @@ def print_table(outcomes: Outcomes) -> None:
         table.add_column(column, justify="left" if column in ("file", "parity") else "right", no_wrap=True)
     for job, outcome in outcomes:
         if isinstance(outcome, Failure):
-            table.add_row(job.target.name, "-", "-", "failed")
+            table.add_row(escaped(job.target.name), "-", "-", "failed")
             continue
         parity = outcome.contract.parity
         measured = parity.photos or parity.golden
         table.add_row(
-            outcome.path.name,
+            escaped(outcome.path.name),
             f"{outcome.size_bytes / 1e6:.1f}",
             f"{outcome.convert_seconds:.0f}",
             parity.status,
@@ -62,21 +62,21 @@ def print_table(outcomes: Outcomes) -> None:
     for job, outcome in outcomes:
         reason = outcome.reason if isinstance(outcome, Failure) else outcome.contract.parity.reason
         if reason:
-            console.print(f"{job.target.name}: {reason}")
+            console.print(escaped(f"{job.target.name}: {reason}"))
     for name, contract in contracts.items():
         if contract.resizes:
             shares = contract.resizes.model_dump(exclude={"photos"}).items()
-            console.print(f"{name}: top-1 by resize: {', '.join(f'{rule} {share:.1%}' for rule, share in shares)}")
+            console.print(escaped(f"{name}: top-1 by resize: {', '.join(f'{rule} {share:.1%}' for rule, share in shares)}"))
     measured_photos = [contract.parity.photos for contract in contracts.values() if contract.parity.photos]
     if measured_photos:
         reference = measured_photos[0]
-        console.print(f"top-1 of the training network: {reference.reference_top1:.1%} on {reference.images} photos")
+        console.print(escaped(f"top-1 of the training network: {reference.reference_top1:.1%} on {reference.images} photos"))
     for gate in dict.fromkeys(contract.parity.gate for contract in contracts.values()):
         precisions = dict.fromkeys(
             contract.precision for contract in contracts.values() if contract.parity.gate == gate
         )
-        console.print(f"gate of {', '.join(precisions)}: {gate}")
-    console.print(f"folder: {outcomes[0][0].target.parent}")
+        console.print(escaped(f"gate of {', '.join(precisions)}: {gate}"))
+    console.print(escaped(f"folder: {outcomes[0][0].target.parent}"))
 
 
 def _agreement_cells(measured: "Agreement") -> list[str]:

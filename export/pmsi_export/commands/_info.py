@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from pmsi_mobile.console.terminal import say
+
 if TYPE_CHECKING:
     from pmsi_export.contract.schema import Agreement, Contract, Parity
 
@@ -21,8 +23,8 @@ def show(model: Path, as_json: bool) -> None:
         typer.echo(contract.model_dump_json(indent=2))
         return
     for name, value in _lines(model, contract):
-        typer.echo(f"{name:16}{value}")
-    typer.echo(f"next: pmsi-predict {shlex.quote(str(model))} photo.jpg")
+        say(f"{name:16}{value}")
+    say(f"next: pmsi-predict {shlex.quote(str(model))} photo.jpg")
 
 
 def _lines(model: Path, contract: "Contract") -> Iterator[tuple[str, str]]:

@@ -160,10 +160,10 @@ def export(
     else:
         print_table(outcomes)
         for reason, names in refused.items():
-            typer.echo(f"{', '.join(names)} cannot be written {reason}")
+            say(f"{', '.join(names)} cannot be written {reason}")
         if good:
             bench = f"pmsi-bench {shlex.join(str(job.target) for job in good)}"
-            typer.echo(f"next: open {android} in Android Studio and press Run" if android else f"next: {bench}")
+            say(f"next: open {android} in Android Studio and press Run" if android else f"next: {bench}")
     failed = [f"{job.target.name} ({why})" for job, outcome in outcomes if (why := why_not(outcome))]
     if failed:
         raise MeasurementError(f"{len(failed)} of {len(jobs)} files failed: {', '.join(failed)}")

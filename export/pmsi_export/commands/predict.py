@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pmsi_mobile.console.cli import entry_point
-from pmsi_mobile.console.terminal import escaped, say
+from pmsi_mobile.console.terminal import escaped, plain_console, say
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def predict(
     else:
         _print_table(predictions)
         command = "pmsi-export --format all" if model.suffix in CHECKPOINT_SUFFIXES else "pmsi-bench"
-        typer.echo(f"next: {command} {shlex.quote(str(model))}")
+        say(f"next: {command} {shlex.quote(str(model))}")
     unreadable = [prediction["photo"] for prediction in predictions if "error" in prediction]
     if unreadable:
         of = f"{len(unreadable)} of {len(paths)} photos have"
@@ -69,14 +69,13 @@ def _predict(photo: Path, predictor: "Predictor", top: int) -> dict[str, Any]:
 
 
 def _print_table(predictions: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("photo", "top classes")
     for prediction in predictions:
         ranking = [f"{entry['probability']:6.1%}  {escaped(entry['class'])}" for entry in prediction.get("top", [])]
         table.add_row(escaped(prediction["photo"]), "\n".join(ranking) or f"no prediction: {prediction['error']}")
-    Console(markup=False, highlight=False).print(table)
+    plain_console().print(table, soft_wrap=False)
 
 
 main = entry_point(predict)

@@ -5,10 +5,11 @@ One zip serves all formats and precisions of a stem, so that a phone can check a
 """
 
 import io
+import struct
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,12 +17,15 @@ from PIL import Image as PILImage
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from pmsi_export.contract.bounded_zip import read_entry
+from pmsi_export.contract.schema import Contract, first_problem
 from pmsi_mobile.config import LARGEST_SIDE
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import atomic_write
 
-if TYPE_CHECKING:
-    from pmsi_export.contract.schema import Contract
+LARGEST_ARCHIVE = 64 << 20
+"""Bytes of all that an archive inflates to, as in the app: 8 photos of 1024 x 1024 pixels take 25 MB at most."""
+LARGEST_PIXELS = 512 << 20
+"""Bytes of all pictures in memory."""
 
 
 class GoldenSample(BaseModel):
@@ -60,7 +64,7 @@ class GoldenSamples:
     probabilities: NDArray[np.float32]
 
 
-def write_golden(samples: GoldenSamples, contract: "Contract", path: Path) -> None:
+def write_golden(samples: GoldenSamples, contract: Contract, path: Path) -> None:
     """Write the samples of the contract's checkpoint, head and side; equal samples give equal bytes."""
     names = [f"{number}.png" for number in range(len(samples.images))]
     index = GoldenIndex(
@@ -81,19 +85,22 @@ def write_golden(samples: GoldenSamples, contract: "Contract", path: Path) -> No
             _add(archive, name, png.getvalue())
 
 
-def golden_of(model: Path, contract: "Contract") -> GoldenSamples | None:
+def golden_of(model: Path, contract: Contract) -> GoldenSamples | None:
     """The samples for a file with this contract among the zips in its folder, or None.
 
     Raises PmsiError when they cannot be read.
     """
-    wanted = (contract.checkpoint_sha256, contract.model.head, contract.preprocessing.crop)
     for path in sorted(model.parent.glob("*.golden.zip")):
-        with _opened(path) as archive:
-            index = _index(archive, path)
-            if (index.checkpoint_sha256, index.head, index.side) == wanted:
-                if index.classes != len(contract.classes):
-                    raise _damaged(path)
-                return _samples(archive, index, path)
+        try:
+            with zipfile.ZipFile(path) as archive:
+                samples = _samples_for(contract, archive)
+        # Damage makes zipfile, zlib and Pillow raise a dozen kinds of errors.
+        except Exception as error:
+            raise PmsiError(
+                f"{path} does not hold golden samples ({_reason(error)}): export the checkpoint again, or delete it"
+            ) from None
+        if samples:
+            return samples
     return None
 
 
@@ -102,37 +109,35 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
     archive.writestr(zipfile.ZipInfo(name), content)
 
 
-def _opened(path: Path) -> zipfile.ZipFile:
-    try:
-        return zipfile.ZipFile(path)
-    except zipfile.BadZipFile:
-        raise _damaged(path) from None
+def _samples_for(contract: Contract, archive: zipfile.ZipFile) -> GoldenSamples | None:
+    """The samples in an archive; None where they are those of other files."""
+    if sum(entry.file_size for entry in archive.infolist()) > LARGEST_ARCHIVE:
+        raise ValueError(f"it would inflate to more than {LARGEST_ARCHIVE >> 20} MB")
+    index = GoldenIndex.model_validate_json(read_entry(archive, "golden.json"))
+    wanted = (contract.checkpoint_sha256, contract.model.head, contract.preprocessing.crop)
+    if (index.checkpoint_sha256, index.head, index.side) != wanted:
+        return None
+    if index.classes != len(contract.classes):
+        raise ValueError(f"they have {index.classes} classes, the model has {len(contract.classes)}")
+    if len(index.samples) * index.side**2 * 3 > LARGEST_PIXELS:
+        raise ValueError(f"{len(index.samples)} pictures of {index.side} x {index.side} pixels are too many")
+    images = [_pixels(read_entry(archive, sample.image), sample.image, index.side) for sample in index.samples]
+    probabilities = np.array([sample.probabilities for sample in index.samples], dtype=np.float32)
+    return GoldenSamples(np.stack(images), probabilities)
 
 
-def _index(archive: zipfile.ZipFile, path: Path) -> GoldenIndex:
-    try:
-        return GoldenIndex.model_validate_json(read_entry(archive, "golden.json"))
-    except (KeyError, zipfile.BadZipFile, ValidationError):
-        raise _damaged(path) from None
-
-
-def _samples(archive: zipfile.ZipFile, index: GoldenIndex, path: Path) -> GoldenSamples:
-    try:
-        images = [_pixels(read_entry(archive, sample.image), index.side) for sample in index.samples]
-    except (KeyError, OSError, ValueError, zipfile.BadZipFile):
-        raise _damaged(path) from None
-    return GoldenSamples(
-        np.stack(images), np.array([sample.probabilities for sample in index.samples], dtype=np.float32)
-    )
-
-
-def _pixels(png: bytes, side: int) -> NDArray[np.uint8]:
-    """Raises ValueError, before anything is decoded, for a picture of another size."""
-    with PILImage.open(io.BytesIO(png)) as picture:
-        if picture.size != (side, side):
-            raise ValueError(f"{picture.size} is not {side} x {side}")
+def _pixels(png: bytes, name: str, side: int) -> NDArray[np.uint8]:
+    """Raises ValueError, before Pillow sees it, for what does not begin as a PNG of this size (PNG specification, 5.2
+    and 11.2.1)."""
+    if png[:8] != b"\x89PNG\r\n\x1a\n" or png[16:24] != struct.pack(">II", side, side):
+        raise ValueError(f"{name} is not a PNG of {side} x {side} pixels")
+    with PILImage.open(io.BytesIO(png), formats=["PNG"]) as picture:
         return np.asarray(picture.convert("RGB"))
 
 
-def _damaged(path: Path) -> PmsiError:
-    return PmsiError(f"{path} does not hold golden samples: export the checkpoint again, or delete the file")
+def _reason(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return first_problem(error)
+    if isinstance(error, KeyError):
+        return str(error.args[0])
+    return " ".join(str(error).split())[:120] or type(error).__name__

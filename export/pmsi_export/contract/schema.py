@@ -260,7 +260,7 @@ def parse_contract(text: str, path: Path) -> Contract:
         sealed = is_sealed(text)
         contract = None if sealed is False else Contract.model_validate_json(text)
     except ValidationError as error:
-        raise PmsiError(f"{path} is not a model contract: {_first_problem(error)}") from None
+        raise PmsiError(f"{path} is not a model contract: {first_problem(error)}") from None
     # A digest written otherwise than `seal` does, which nobody finds, is no protection.
     if contract is None or (contract.contract_sha256 and not sealed):
         raise PmsiError(
@@ -277,7 +277,8 @@ class _SchemaVersion(BaseModel):
     schema_version: int = Field(ge=1, le=10**6)
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError) -> str:
+    """Where it is and what is wrong, in one line."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     return f"{where}: {first['msg']}" if where else first["msg"]
