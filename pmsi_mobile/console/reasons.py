@@ -7,6 +7,8 @@ import re
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.extras import EXTRAS, how_to_install
 
+_FULL = "free some, or choose another --output"
+
 # Parts of messages of PyTorch and its loader, and what they mean.
 _KNOWN = (
     (
@@ -27,6 +29,8 @@ _KNOWN = (
         "the GPU's memory does not suffice: lower the batch size (pmsi-train --set train.batch_size=N, "
         "pmsi-eval --batch-size N)",
     ),
+    # PyTorch's own writer notices that its file is shorter than what it has written, and forgets why.
+    (r"inline_container\.cc.*unexpected pos|basic_ios::clear", f"no space left on the disk, probably: {_FULL}"),
     (r"DefaultCPUAllocator: .*(can't|not enough)", "memory does not suffice: lower the batch size"),
 )
 
@@ -36,7 +40,7 @@ def reason(error: BaseException) -> str:
     that it had."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" for {error.filename}" if error.filename else ""
-        return f"no space left on the disk{where}: free some, or choose another --output"
+        return f"no space left on the disk{where}: {_FULL}"
     if isinstance(error, ModuleNotFoundError) and (missing := str(error.name).partition(".")[0]) in EXTRAS:
         return f"this needs {missing}, which is not installed: {how_to_install(missing)}"
     message = _of_worker(str(error))

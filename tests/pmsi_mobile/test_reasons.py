@@ -42,6 +42,8 @@ SHM = "unable to allocate shared memory(shm) for file </torch_7_1_0>: No space l
         (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "memory ran out"),
         (RuntimeError("received 0 items of ancdata"), "ulimit -n"),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB"), "lower the batch size"),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598"), "no space left on the"),
+        (RuntimeError("basic_ios::clear: iostream error"), "no space left on the disk"),
         (ValueError("x" * 2000 + "\n the end"), f"ValueError: {'x' * 2000} the end"),
         (ValueError(), "ValueError"),
     ],

@@ -84,7 +84,9 @@ def prepare_int8(
     images = load_images(photos, loaded.config.preprocessing)
     check_calibration(images, loaded)
     weights = quantise(graph, images, paired_sums=paired_sums).state_dict()
-    torch.save({"weights": weights, "images": torch.from_numpy(images)}, path)
+    # Into an open file: PyTorch's own writer says nothing of a full disk.
+    with open(path, "wb") as file:
+        torch.save({"weights": weights, "images": torch.from_numpy(images)}, file)
 
 
 def rejected_path(target: Path) -> Path:

@@ -15,6 +15,7 @@ from pmsi_export.graph.variant import Variant
 from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.staging import remove_abandoned
 from pmsi_export.runtime.silence import silenced
+from pmsi_mobile.console.reasons import reason
 from pmsi_mobile.errors import PmsiError
 
 FULL_DISK = 1 << 20
@@ -106,8 +107,7 @@ def _answer(work: Callable[..., Any], arguments: tuple[Any, ...], log: Path, sen
     except PmsiError as error:
         sender.send(Failure(str(error)))
     except Exception as error:
-        what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        sender.send(Failure(f"{what}; the converter's output is in {log}"))
+        sender.send(Failure(f"{reason(error)[:300]}; the converter's output is in {log}"))
         # Last: it fails where the disk is full.
         traceback.print_exc()
 
