@@ -30,8 +30,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_writable(folder: Path) -> None:
-    """Raise PmsiError when nothing can be written in `folder`, which need not exist; leaves nothing behind."""
+def check_writable(folder: Path, photos: Path | None = None) -> None:
+    """Raise PmsiError when nothing can be written in `folder`, which need not exist; leaves nothing behind.
+
+    photos: a folder of photos that `folder` must not be in, for what is written would be taken for a class of it.
+    """
+    if photos and folder.resolve().is_relative_to(photos.resolve()):
+        raise PmsiError(
+            f"{folder} is inside {photos}, where it would be taken for a class of photos: choose another --output"
+        )
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     try:
         with tempfile.TemporaryFile(dir=existing):

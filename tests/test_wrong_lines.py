@@ -34,6 +34,7 @@ LINES = {
         ["photos", "--config", "nosuch.yaml"],
         ["photos", "--split", "nosuch.json"],
         ["photos", "--output", "text.txt"],
+        ["photos", "--output", "photos/run"],
         ["photos", "--resume"],
     ],
     "pmsi_mobile.commands.evaluate": [
@@ -43,6 +44,7 @@ LINES = {
         [CHECKPOINT, "nosuch"],
         [CHECKPOINT, "photos", "--split", "nosuch"],
         [CHECKPOINT, "photos", "--output", "text.txt"],
+        [CHECKPOINT, "photos", "--output", "photos/eval"],
     ],
     "pmsi_export.commands.export": [
         ["nosuch.pt"],
@@ -55,6 +57,7 @@ LINES = {
         [CHECKPOINT, "--data", "nosuch"],
         [CHECKPOINT, "--android", "nosuch"],
         [CHECKPOINT, "--output", "text.txt"],
+        [CHECKPOINT, "--output", "photos/models", "--data", "photos"],
         ["--info", "nosuch.tflite"],
         ["--diagnose", "nosuch.tflite"],
         ["--diagnose", "nosuch.pt"],

@@ -47,7 +47,7 @@ def evaluate(
     check_tensors(checkpoint)
     check_photo_folder(data)
     folder = output or checkpoint.parent / "eval"
-    check_writable(folder)
+    check_writable(folder, data)
     loading_pytorch()
     import torch
 

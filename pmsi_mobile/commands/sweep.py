@@ -36,7 +36,7 @@ def sweep(
     from pmsi_mobile.config import parse_assignments
     from pmsi_mobile.console.terminal import plain_console
     from pmsi_mobile.experiments.plan import read_plan
-    from pmsi_mobile.files import check_photo_folder
+    from pmsi_mobile.files import check_photo_folder, check_writable
 
     plan = read_plan(plan_file, parse_assignments(assignments or []))
     photos = data or plan.data
@@ -44,6 +44,7 @@ def sweep(
         raise PmsiError(f"{plan_file} names no data: add 'data: FOLDER' to it, or pass --data FOLDER")
     check_photo_folder(photos)
     root = output or Path("sweeps") / plan_file.stem
+    check_writable(root, photos)
     console = plain_console(err=True)
     folds = _folds(plan, photos, root, console)
 

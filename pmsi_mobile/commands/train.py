@@ -97,7 +97,7 @@ def train(
         return
     folder = output or Path("runs") / data.resolve().name
     config, notes = resolve(preset, overrides, folder, resume)
-    check_writable(folder)
+    check_writable(folder, None if is_begun(folder) else data)
     if not is_begun(folder):
         check_source(config.model.weights)
     for path in config.train.teacher:

@@ -2,15 +2,20 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import NamedTuple
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
+from pmsi_mobile.config import MOST_CLASSES
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import write_text
 
 SPLITS = ("train", "val", "test")
 DIGEST_BYTES = 8
+_DIGEST = re.compile(f"[0-9a-f]{{{2 * DIGEST_BYTES}}}")
+LARGEST_RECORD = 1 << 30
+"""Bytes of a data.json: a photo takes about 150."""
 
 
 class Photo(NamedTuple):
@@ -85,12 +90,15 @@ def known_photos(record: Path, classes: tuple[str, ...], trained_on: frozenset[s
     """The split of each photo that a run knows, by digest.
 
     As the run's data.json says; where that is gone or of another run, as its checkpoint says what it was `trained_on`
-    (which checkpoints of earlier versions do not).
+    (which checkpoints of earlier versions do not). Raises PmsiError for a record that cannot be read where nothing
+    else says what was trained on.
     """
     try:
         same = _read_record(record, None).classes == classes
         splits = recorded_splits(record) if same else {}
     except PmsiError:
+        if record.exists() and not trained_on:
+            raise
         splits = {}
     if trained_on and trained_on != {digest for digest, split in splits.items() if split == "train"}:
         return dict.fromkeys(trained_on, "train")
@@ -99,16 +107,51 @@ def known_photos(record: Path, classes: tuple[str, ...], trained_on: frozenset[s
 
 def _read_record(path: Path, root: Path | None) -> DataSet:
     try:
+        if path.stat().st_size > LARGEST_RECORD:
+            raise ValueError(f"it has more than {LARGEST_RECORD >> 20} MB")
         record = json.loads(path.read_text(encoding="utf-8"))
-        base = root or Path(record["root"])
-        digests = record.get("digests", {})
-        photos = {
-            split: tuple(Photo(base / name, label, digests.get(name, "")) for name, label in record[split].items())
-            for split in SPLITS
-        }
-        return DataSet(base, record["layout"], tuple(record["classes"]), **photos, notes=tuple(record["notes"]))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PmsiError(f"{path} is no record of a data set ({type(error).__name__}): start a new run") from None
+        _check_record(record)
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        raise PmsiError(f"{path} is no record of a data set ({why}): start a new run") from None
+    except (ValueError, RecursionError) as error:
+        why = " ".join(str(error).split())
+        raise PmsiError(f"{path} is no record of a data set ({why}): restore it, or remove it") from None
+    base = root or Path(record["root"])
+    digests = record.get("digests", {})
+    photos = {
+        split: tuple(Photo(base / name, label, digests.get(name, "")) for name, label in record[split].items())
+        for split in SPLITS
+    }
+    return DataSet(base, record["layout"], tuple(record["classes"]), **photos, notes=tuple(record["notes"]))
+
+
+def _check_record(record: Any) -> None:
+    """Raise ValueError for what `save_data` does not write. Not pydantic's work: names of files need not be text that
+    it takes."""
+    digests = record.get("digests", {}) if isinstance(record, dict) else None
+    if not isinstance(digests, dict) or not record.keys() >= {"root", "layout", "classes", "notes", *SPLITS}:
+        raise ValueError("a part of it is missing")
+    if not all(isinstance(record[key], str) for key in ("root", "layout")):
+        raise ValueError("root and layout are not texts")
+    for key in ("classes", "notes"):
+        if not isinstance(record[key], list) or not all(isinstance(line, str) for line in record[key]):
+            raise ValueError(f"{key} is no list of texts")
+    classes = len(record["classes"])
+    if not 1 <= classes <= MOST_CLASSES or len(set(record["classes"])) < classes:
+        raise ValueError(f"classes are not 1 to {MOST_CLASSES} different names")
+    seen: set[str] = set()
+    for split in SPLITS:
+        if not isinstance(record[split], dict):
+            raise ValueError(f"{split} does not name photos with their classes")
+        for name, label in record[split].items():
+            if type(label) is not int or not 0 <= label < classes:
+                raise ValueError(f"{name} in {split} has the class {label!r:.20} of {classes}")
+            if name in seen or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+                raise ValueError(f"{name} in {split} is listed twice, or not in the folder of the photos")
+            seen.add(name)
+    if not all(isinstance(digest, str) and _DIGEST.fullmatch(digest) for digest in digests.values()):
+        raise ValueError("a digest is not 16 hexadecimal digits")
 
 
 def _name(photo: Photo, root: Path) -> str:

@@ -37,7 +37,7 @@ def train(
     data, folder = Path(data), Path(output)
     check_photo_folder(data)
     config, _ = resolve(preset, dict(settings or {}), folder, resume)
-    check_writable(folder)
+    check_writable(folder, None if is_begun(folder) else data)
     accelerator = open_accelerator(config, device)
     check_network(config, folder, accelerator)
     photos, _ = open_photos(data, None, config, folder, accelerator)

@@ -373,13 +373,73 @@ def replace_root(photo, old: Path, new: Path):
     return photo._replace(path=new / photo.path.relative_to(old))
 
 
-@pytest.mark.parametrize("content", [None, "", "[]", "{}"])
-def test_a_broken_record_is_one_line(tmp_path, content):
+RECORD = {
+    "root": "photos",
+    "layout": "class folders",
+    "classes": ["a", "b"],
+    "notes": [],
+    "train": {"a/0.png": 0, "b/0.png": 1},
+    "val": {"b/1.png": 1},
+    "test": {},
+    "digests": {"a/0.png": "0123456789abcdef"},
+}
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "no such file"),
+        ("", "Expecting value"),
+        ("[]", "missing"),
+        ("{}", "missing"),
+        ("[" * 100_000, "recursion"),
+        (b"\xff", "decode"),
+        ('{"root": "photos", "digests": {}, "other": 1}', "missing"),
+        ({"root": 7}, "root and layout"),
+        ({"classes": "ab"}, "classes is no list"),
+        ({"classes": []}, "different names"),
+        ({"classes": ["a", "a"]}, "different names"),
+        ({"notes": [{}]}, "notes is no list"),
+        ({"train": ["a/0.png"]}, "train does not name"),
+        ({"train": {"a/0.png": 2}}, "a/0.png in train has the class 2 of 2"),
+        ({"val": {"b/1.png": -1}}, "the class -1 of 2"),
+        ({"val": {"b/1.png": True}}, "the class True of 2"),
+        ({"val": {"b/1.png": "1"}}, "the class '1' of 2"),
+        ({"test": {"a/0.png": 0}}, "a/0.png in test is listed twice"),
+        ({"test": {"../secret.png": 0}}, "not in the folder"),
+        ({"test": {"/etc/secret.png": 0}}, "not in the folder"),
+        ({"digests": []}, "missing"),
+        ({"digests": {"a/0.png": "x"}}, "16 hexadecimal digits"),
+    ],
+)
+def test_a_broken_record_is_one_line(tmp_path, content, reason):
     path = tmp_path / "data.json"
+    if isinstance(content, dict):
+        content = json.dumps(RECORD | content)
     if content is not None:
-        path.write_text(content)
-    with pytest.raises(PmsiError, match="is no record of a data set"):
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    with pytest.raises(PmsiError, match=f"is no record of a data set .*{reason}") as error:
         load_data(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_record_that_is_larger_than_any_is_not_read(tmp_path):
+    path = tmp_path / "data.json"
+    with open(path, "wb") as file:
+        file.truncate(2 << 30)
+    with pytest.raises(PmsiError, match="more than 1024 MB"):
+        load_data(path)
+
+
+def test_a_broken_record_is_no_licence_to_test_on_what_was_trained_on(tmp_path):
+    data, trained_on = run_on(class_folders(tmp_path / "photos", {"a": 9, "b": 9}), tmp_path)
+    record = tmp_path / "data.json"
+    record.write_text("{")
+    assert set(known_photos(record, data.classes, trained_on)) == trained_on
+    with pytest.raises(PmsiError, match="no record of a data set"):
+        known_photos(record, data.classes, frozenset())
+    record.unlink()
+    assert known_photos(record, data.classes, frozenset()) == {}
 
 
 def test_the_grocery_photos_open_as_documented(shared):

@@ -1,5 +1,6 @@
 """Starts that fail: said before photos are checked, and no obstacle to the corrected command."""
 
+import shutil
 import subprocess
 
 import pytest
@@ -49,6 +50,19 @@ def test_a_start_that_fails_checks_no_photo_and_leaves_nothing(birds, tmp_path, 
     assert error.count("\n") == 1
     assert message in error
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("output", ["run", "run/deeper", "../link/run", None])
+def test_a_run_inside_the_photos_would_be_a_class_of_them(birds, tmp_path, monkeypatch, capsys, output):
+    monkeypatch.setattr(splits, "check_image", lambda path: pytest.fail("a photo was decoded"))
+    photos = tmp_path / "photos"
+    shutil.copytree(birds / "train", photos)
+    (tmp_path / "link").symlink_to(photos)
+    monkeypatch.chdir(photos)
+    asked = () if output is None else ("--output", output)
+    assert call(train, monkeypatch, "." if output is None else photos, *asked) == 2
+    assert "would be taken for a class of photos: choose another --output" in capsys.readouterr().err
+    assert len(list(photos.iterdir())) == 3
 
 
 def test_an_output_that_cannot_be_written_is_noticed_before_photos_are_checked(birds, tmp_path, monkeypatch, capsys):

@@ -127,7 +127,7 @@ def export(
     if data:
         check_photo_folder(data)
     folder = output or checkpoint.parent
-    check_writable(folder)
+    check_writable(folder, data)
     exact = all(precision == "fp32" for _, precision in chosen)
     photos = None if no_verify or (exact and not data) else _evaluation_photos(data, checkpoint, variant)
     stem = name or f"{checkpoint.stem}{variant}"
