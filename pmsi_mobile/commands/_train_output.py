@@ -28,7 +28,9 @@ class ConsoleListener:
             TextColumn("{task.completed:.0f}/{task.total:.0f}", markup=False),
             TimeRemainingColumn(elapsed_when_finished=True),
             # Last, and the one that a narrow terminal cuts.
-            TextColumn("{task.fields[status]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            TextColumn(
+                "{task.fields[status]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
             expand=True,
             console=console,
             disable=not console.is_terminal,

@@ -79,9 +79,9 @@ def test_contracts_of_before_are_read_and_said_to_be_unprotected(tmp_path):
     assert read_contract(FIXTURES / "ckpt.tflite").contract_sha256 == ""
     told = run_command("pmsi-export", "--info", FIXTURES / "ckpt.tflite")
     assert told.status == 0
-    assert "not protected" in told.stdout
+    assert "unprotected" in told.stdout
     sealed = sealed_model("tflite", tmp_path / "model.tflite")
-    assert "not protected" not in run_command("pmsi-export", "--info", sealed).stdout
+    assert "unprotected" not in run_command("pmsi-export", "--info", sealed).stdout
 
 
 @pytest.mark.parametrize(("name", "other"), [("tflite", ".pte"), ("executorch", ".tflite"), ("tflite", ".ptl")])

@@ -28,6 +28,7 @@ def show(model: Path, as_json: bool) -> None:
 
 
 def _lines(model: Path, contract: "Contract") -> Iterator[tuple[str, str]]:
+    from pmsi_export.formats.earlier import SATURATES, UNPROTECTED, saturates
     from pmsi_mobile.files import size_bytes
 
     image, probabilities, given = contract.input, contract.output, contract.preprocessing
@@ -52,7 +53,9 @@ def _lines(model: Path, contract: "Contract") -> Iterator[tuple[str, str]]:
     yield "checkpoint", contract.checkpoint_sha256
     yield "content", f"{contract.content_sha256}, unchanged"
     seal = contract.contract_sha256
-    yield "contract", f"{seal}, unchanged" if seal else "not protected against changes: written by an earlier version"
+    yield "contract", f"{seal}, unchanged" if seal else UNPROTECTED
+    if saturates(model, contract):
+        yield "on x86", SATURATES
 
 
 def _shortened(classes: tuple[str, ...]) -> str:

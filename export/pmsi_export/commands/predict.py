@@ -27,6 +27,8 @@ def predict(
 
     paths = _list_photos(photos)
     predictor = open_predictor(model)
+    for note in predictor.notes:
+        say(f"note: {model}: {note}", err=True)
     predictions = [_predict(path, predictor, top) for path in paths]
     if as_json:
         typer.echo(json.dumps({"model": str(model), "predictions": predictions}))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pmsi_export.formats.earlier import shortcomings
 from pmsi_export.formats.open import load_file, read_contract
 from pmsi_export.runtime.preprocess import load_image
 from pmsi_export.runtime.runner import Runner, all_classes
@@ -17,11 +18,15 @@ CHECKPOINT_SUFFIXES = (".pt", ".pth")
 
 @dataclass(frozen=True)
 class Predictor:
-    """A model that is open, with what it takes to show it a photo. runner: gives probabilities [K] of `classes`."""
+    """A model that is open, with what it takes to show it a photo.
+
+    runner: gives probabilities [K] of `classes`. notes: what a file of an earlier version lacks.
+    """
 
     runner: Runner
     classes: tuple[str, ...]
     preprocessing: Preprocessing
+    notes: tuple[str, ...] = ()
 
     def top(self, photo: Path, count: int = 5) -> list[tuple[str, float]]:
         """The `count` most likely classes and their probabilities, the likeliest first; fewer of a top-k file.
@@ -48,7 +53,7 @@ def open_predictor(model: Path | str) -> Predictor:
         return Predictor(reference_runner(checkpoint), checkpoint.classes, checkpoint.config.preprocessing)
     contract = read_contract(path)
     runner = all_classes(load_file(path, verify=False), contract)
-    return Predictor(runner, contract.classes, contract.preprocessing.for_network())
+    return Predictor(runner, contract.classes, contract.preprocessing.for_network(), (*shortcomings(path, contract),))
 
 
 def predict(model: Path | str, photo: Path | str, top: int = 5) -> list[tuple[str, float]]:

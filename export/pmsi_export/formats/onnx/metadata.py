@@ -48,6 +48,13 @@ def extract(path: Path) -> Embedded:
     return Embedded(entries.get(CONTRACT, ""), hashlib.sha256(model[:start]).hexdigest())
 
 
+def properties(path: Path) -> dict[str, str]:
+    """All of `metadata_props`. Raises LookupError or ValueError for what is no ONNX model."""
+    entries = [payload for number, _, payload in _fields(path.read_bytes()) if number == METADATA_PROPS]
+    parts = [{field: value.decode() for field, _, value in _fields(entry)} for entry in entries]
+    return {part[KEY]: part[VALUE] for part in parts}
+
+
 def _entries(model: bytes) -> tuple[int, dict[str, str]]:
     """Where our entries begin, and all from there to the end."""
     start, entries = len(model), {}
