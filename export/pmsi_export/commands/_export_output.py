@@ -1,5 +1,6 @@
 """How `pmsi-export` shows what came of its jobs."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pmsi_export.jobs.job import Exported, Job
@@ -58,11 +59,16 @@ def print_table(outcomes: Outcomes) -> None:
         )
     console = console_for(table)
     console.print(table)
+    for line in _remarks(outcomes):
+        console.print(escaped(line))
+
+
+def _remarks(outcomes: Outcomes) -> Iterator[str]:
     contracts = {job.target.name: outcome.contract for job, outcome in outcomes if not isinstance(outcome, Failure)}
     for job, outcome in outcomes:
         reason = outcome.reason if isinstance(outcome, Failure) else outcome.contract.parity.reason
         if reason:
-            console.print(escaped(f"{job.target.name}: {reason}"))
+            yield f"{job.target.name}: {reason}"
     for name, contract in contracts.items():
         if contract.resizes:
             shares = contract.resizes.model_dump(exclude={"photos"}).items()
@@ -79,8 +85,8 @@ def print_table(outcomes: Outcomes) -> None:
         precisions = dict.fromkeys(
             contract.precision for contract in contracts.values() if contract.parity.gate == gate
         )
-        console.print(escaped(f"gate of {', '.join(precisions)}: {gate}"))
-    console.print(escaped(f"folder: {outcomes[0][0].target.parent}"))
+        yield f"gate of {', '.join(precisions)}: {gate}"
+    yield f"folder: {outcomes[0][0].target.parent}"
 
 
 def _agreement_cells(measured: "Agreement") -> list[str]:

@@ -10,8 +10,8 @@ from pmsi_export.formats.onnx.pair_sums import PAIR_SUM
 UNPROTECTED = "unprotected: written by an earlier version, a change in the contract would not be noticed"
 SATURATES = (
     "the sums of this int8 file overflow on x86 processors without VNNI (before 2019, AMD before Zen 4), which gives "
-    "wrong classes: it is run here with session.x64quantprecision=1, which is exact and slower; set that session option "
-    "in your program, or export the checkpoint again"
+    "wrong classes: it is run here with session.x64quantprecision=1, which is exact and slower; set that session "
+    "option in your program, or export the checkpoint again"
 )
 
 
