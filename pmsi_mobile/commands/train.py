@@ -120,12 +120,12 @@ def train(
     trainer = Trainer(config, dataset, folder, accelerator)
     if accelerator.is_main_process:
         save_config(config, folder / "config.yaml")
-        start = (
+        heading = (
             f"{config.method} on {dataset.root}: {len(dataset.classes)} classes, {len(dataset.train)} training, "
             f"{len(dataset.val)} validation, {len(dataset.test)} test photos; {accelerator.device}, "
             f"{accelerator.num_processes} process(es), epoch {trainer.progress.epoch + 1} of {config.train.epochs}"
         )
-        console.print(escaped(start))
+        console.print(escaped(heading))
         console.print(class_names(dataset.classes))
     with ConsoleListener(config.train.epochs) as listener:
         try:

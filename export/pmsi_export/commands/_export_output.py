@@ -72,15 +72,11 @@ def _remarks(outcomes: Outcomes) -> Iterator[str]:
     for name, contract in contracts.items():
         if contract.resizes:
             shares = contract.resizes.model_dump(exclude={"photos"}).items()
-            console.print(
-                escaped(f"{name}: top-1 by resize: {', '.join(f'{rule} {share:.1%}' for rule, share in shares)}")
-            )
+            yield f"{name}: top-1 by resize: {', '.join(f'{rule} {share:.1%}' for rule, share in shares)}"
     measured_photos = [contract.parity.photos for contract in contracts.values() if contract.parity.photos]
     if measured_photos:
         reference = measured_photos[0]
-        console.print(
-            escaped(f"top-1 of the training network: {reference.reference_top1:.1%} on {reference.images} photos")
-        )
+        yield f"top-1 of the training network: {reference.reference_top1:.1%} on {reference.images} photos"
     for gate in dict.fromkeys(contract.parity.gate for contract in contracts.values()):
         precisions = dict.fromkeys(
             contract.precision for contract in contracts.values() if contract.parity.gate == gate
