@@ -42,7 +42,7 @@ def estimate(
     costs = []
     for recipe in plan.recipes:
         run = first[recipe]
-        teachers = [by_folder[need].config for need in run.needs]
+        teachers = [by_folder[teacher].config for teacher in run.teachers]
         costs.append(_cost(run, teachers, classes, photos, sum(other.recipe == recipe for other in plan.runs)))
         progress(len(costs), len(plan.recipes))
     return costs

@@ -12,6 +12,7 @@ import yaml
 from pmsi_mobile.experiments.plan import Run
 from pmsi_mobile.training.outcome import PREDICTIONS
 
+CHECKPOINT = "ckpt.pt"
 LOG = "log.txt"
 
 
@@ -58,12 +59,13 @@ def command_line(run: Run, root: Path, data: Path) -> list[str]:
     # -P: a file in the current folder must not pass for a module.
     command = [sys.executable, "-P", "-m", "pmsi_mobile.commands.train", str(data), "--output", str(folder)]
     command += ["--preset", run.preset, "--split", str(split_record(root, run.fold))]
-    for key, value in run.settings.items():
+    weights = {"model.weights": str(root / run.backbone_of / CHECKPOINT)} if run.backbone_of else {}
+    for key, value in {**run.settings, **weights}.items():
         # Flow style on one line, the end-of-document mark of bare scalars taken off.
         text = yaml.safe_dump(value, default_flow_style=True, width=10**6).strip().removesuffix("...").strip()
         command += ["--set", f"{key}={text}"]
-    for need in run.needs:
-        command += ["--teacher", str(root / need / "ckpt.pt")]
+    for teacher in run.teachers:
+        command += ["--teacher", str(root / teacher / CHECKPOINT)]
     if (folder / "config.yaml").is_file():
         command.append("--resume")
     return command

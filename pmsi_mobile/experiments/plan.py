@@ -34,14 +34,15 @@ class _Document(BaseModel):
     """Key -> values: every recipe once with each combination."""
     recipes: Annotated[dict[str, Settings | None], Field(min_length=1)]
     """Name -> what is special about it. `teacher: NAME` distils from that recipe's run of the same fold and seed (a
-    list: from several); `preset: NAME` takes another preset."""
+    list: from several); `backbone_of: NAME` starts from that run's backbone; `preset: NAME` takes another preset."""
     against: str | None = None
     """The recipe that the others are compared with [default: the first]."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training run. folder: relative to the sweep's; needs: folders of the runs that it learns from."""
+    """One training run. folder: relative to the sweep's; teachers, backbone_of: folders of the runs that it is
+    distilled from, and whose backbone it starts from."""
 
     recipe: str
     fold: int
@@ -50,7 +51,13 @@ class Run:
     preset: str
     settings: Mapping[str, Any]
     folder: Path
-    needs: tuple[Path, ...]
+    teachers: tuple[Path, ...]
+    backbone_of: Path | None
+
+    @property
+    def needs(self) -> set[Path]:
+        """Folders of the runs that come before this one."""
+        return {*self.teachers, *([self.backbone_of] if self.backbone_of else [])}
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ def read_plan(path: Path, extra: Mapping[str, Any] | None = None) -> Plan:
     against = document.against or next(iter(recipes))
     if against not in recipes:
         raise PmsiError(f"{path}: against: no recipe is called '{against}' (there are {', '.join(recipes)})")
-    order = _teachers_first(recipes, path)
+    order = _needed_first(recipes, path)
     runs = [
         _run(name, recipes[name], fold, seed, document, dict(extra or {}), path)
         for seed in document.seeds
@@ -117,16 +124,20 @@ def _teachers(settings: Settings) -> list[str]:
     return [named] if isinstance(named, str) else list(named)
 
 
-def _teachers_first(recipes: Mapping[str, Settings], path: Path) -> list[str]:
+def _needs(settings: Settings) -> list[str]:
+    return [*_teachers(settings), *([settings["backbone_of"]] if "backbone_of" in settings else [])]
+
+
+def _needed_first(recipes: Mapping[str, Settings], path: Path) -> list[str]:
     order: list[str] = []
 
-    def add(name: str, students: tuple[str, ...]) -> None:
-        if name in students:
-            raise PmsiError(f"{path}: recipes teach each other in a circle: {' -> '.join((*students, name))}")
+    def add(name: str, later: tuple[str, ...]) -> None:
+        if name in later:
+            raise PmsiError(f"{path}: recipes need each other in a circle: {' -> '.join((*later, name))}")
         if name not in recipes:
-            raise PmsiError(f"{path}: recipe {students[-1]}: no recipe is called '{name}', it cannot be a teacher")
-        for teacher in _teachers(recipes[name]):
-            add(teacher, (*students, name))
+            raise PmsiError(f"{path}: recipe {later[-1]}: no recipe is called '{name}', it cannot be learnt from")
+        for needed in _needs(recipes[name]):
+            add(needed, (*later, name))
         if name not in order:
             order.append(name)
 
@@ -139,12 +150,13 @@ def _run(name: str, special: Settings, fold: int, seed: int, document: _Document
     def folder(recipe: str) -> Path:
         return Path("runs") / recipe.replace("/", "-") / f"fold{fold}-seed{seed}"
 
-    own = {key: value for key, value in special.items() if key not in ("teacher", "preset")}
+    own = {key: value for key, value in special.items() if key not in ("teacher", "backbone_of", "preset")}
     preset = special.get("preset", document.preset)
     settings = {**document.settings, **own, **extra, "seed": seed}
-    needs = tuple(folder(teacher) for teacher in _teachers(special))
+    teachers = tuple(folder(teacher) for teacher in _teachers(special))
+    backbone_of = folder(special["backbone_of"]) if "backbone_of" in special else None
     try:
         config = load_config(preset, settings)
     except PmsiError as error:
         raise PmsiError(f"{path}: recipe {name}: {error}") from None
-    return Run(name, fold, seed, config, preset, settings, folder(name), needs)
+    return Run(name, fold, seed, config, preset, settings, folder(name), teachers, backbone_of)

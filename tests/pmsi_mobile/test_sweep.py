@@ -63,14 +63,16 @@ def test_what_is_special_overrules_the_grid_and_the_command_line_overrules_all(t
 
 
 def test_teachers_come_first_and_are_of_the_same_fold_and_seed(tmp_path):
-    recipes = {"student": {"teacher": ["big", "other"]}, "other": {"teacher": "big"}, "big": None}
+    recipes = {"student": {"teacher": ["big", "other"], "backbone_of": "big"}, "other": {"teacher": "big"}, "big": None}
     plan = read_plan(plan_file(tmp_path, folds=2, recipes=recipes))
     assert [run.recipe for run in plan.runs] == ["big", "other", "student"] * 2
     student = plan.runs[-1]
-    assert [need.name for need in student.needs] == [student.folder.name] * 2
+    assert {need.name for need in student.needs} == {student.folder.name}
     command = command_line(student, tmp_path, tmp_path / "photos")
     teachers = [value for option, value in itertools.pairwise(command) if option == "--teacher"]
-    assert teachers == [str(tmp_path / need / "ckpt.pt") for need in student.needs]
+    assert teachers == [str(tmp_path / "runs" / name / student.folder.name / "ckpt.pt") for name in ("big", "other")]
+    weights = [value for value in command if value.startswith("model.weights=")]
+    assert weights == [f"model.weights={teachers[0]}"]
 
 
 def test_values_arrive_at_the_training_command_as_they_were_written(tmp_path):
@@ -90,6 +92,7 @@ def test_values_arrive_at_the_training_command_as_they_were_written(tmp_path):
         ({"recipes": {"a": None}, "against": "b"}, "no recipe is called 'b'"),
         ({"recipes": {"a": {"teacher": "b"}}}, "no recipe is called 'b'"),
         ({"recipes": {"a": {"teacher": "b"}, "b": {"teacher": "a"}}}, "in a circle: a -> b -> a"),
+        ({"recipes": {"a": {"backbone_of": "b"}}}, "no recipe is called 'b'"),
         ({"recipes": {"a": {"model.widht": 3}}}, "recipe a: configuration: there is no 'model.widht'"),
         ({"recipes": {"a": {"preset": "none"}}}, "recipe a: unknown preset"),
     ],
