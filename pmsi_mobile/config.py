@@ -108,6 +108,9 @@ class DataConfig(_Section):
     """Share held out for the test where the folder has no splits at all."""
     workers: int = Field(2, ge=0)
     """Loader processes; 0 loads in the training process. The result does not depend on it."""
+    cache_gib: float = Field(4.0, ge=0)
+    """Resized photos that are kept in the run folder while a run goes on, GiB, instead of decoding them in every epoch;
+    0 keeps none. The result does not depend on it."""
 
 
 class TrainConfig(_Section):

@@ -4,18 +4,20 @@ run sees the same pixels whatever the number of loader processes or the point of
 import os
 from collections.abc import Sequence
 from hashlib import blake2b
-from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pmsi_mobile.config import Preprocessing
+from pmsi_mobile.data.cache import Key, ResizedPhotos
 from pmsi_mobile.data.images import load_checked
-from pmsi_mobile.data.resizes import Resize
+from pmsi_mobile.data.resizes import RESIZES, Resize, stretch
 from pmsi_mobile.data.splits import Photo
-from pmsi_mobile.data.transforms import View, draw_view, eval_transform, train_transform
+from pmsi_mobile.data.transforms import centre_crop, draw_view, view_of
 from pmsi_mobile.errors import PmsiError
 
 _ORDER, _AUGMENT = 0, 1
@@ -32,27 +34,42 @@ def derive_seed(*parts: int) -> int:
 class EvalPhotos(Dataset[tuple[Tensor, int]]):
     """Photos under the evaluation transform: (uint8 [3, crop, crop], label)."""
 
-    def __init__(self, photos: Sequence[Photo], preprocessing: Preprocessing, resize: Resize = "antialias") -> None:
+    def __init__(
+        self,
+        photos: Sequence[Photo],
+        preprocessing: Preprocessing,
+        resize: Resize = "antialias",
+        cache: ResizedPhotos | None = None,
+    ) -> None:
         self.photos = photos
         self.preprocessing = preprocessing
         self.resize = resize
+        self.cache = cache
 
     def __len__(self) -> int:
         return len(self.photos)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         photo = self.photos[index]
-        return eval_transform(load_checked(photo.path), self.preprocessing, self.resize), photo.label
+        pixels = _resized((photo.path, self.resize, False), self.preprocessing.resize, self.cache)
+        return centre_crop(pixels, self.preprocessing.crop), photo.label
 
 
 class TrainPhotos(Dataset[tuple[Tensor, int]]):
     """Photos under one epoch's training transform: (uint8 [3, crop, crop], label)."""
 
     def __init__(
-        self, photos: Sequence[Photo], preprocessing: Preprocessing, seed: int, epoch: int, mixed_resize: bool = False
+        self,
+        photos: Sequence[Photo],
+        preprocessing: Preprocessing,
+        seed: int,
+        epoch: int,
+        mixed_resize: bool = False,
+        cache: ResizedPhotos | None = None,
     ) -> None:
         self.photos = photos
         self.preprocessing = preprocessing
+        self.cache = cache
         self.mixed_resize = mixed_resize
         self.seed = seed
         self.epoch = epoch
@@ -64,13 +81,34 @@ class TrainPhotos(Dataset[tuple[Tensor, int]]):
         photo = self.photos[index]
         generator = torch.Generator().manual_seed(derive_seed(self.seed, _AUGMENT, self.epoch, index))
         view = draw_view(self.preprocessing, generator, mixed_resize=self.mixed_resize)
-        return train_transform(self.decode(photo.path, view), self.preprocessing, view), photo.label
+        pixels = _resized(_training_key(photo, view.resize), self.preprocessing.resize, self.cache)
+        return view_of(pixels, self.preprocessing.crop, view), photo.label
 
-    def decode(self, path: Path, view: View) -> Image.Image:
-        """A photo in a size that `view` can be made of."""
-        # Plain bilinear and the nearest pixel alias: what they leave out must not have been averaged before.
-        averages = view.resize in ("antialias", "area")
-        return load_checked(path, _DECODED * self.preprocessing.resize if averages else None)
+
+def training_keys(photos: Sequence[Photo], mixed_resize: bool) -> list[Key]:
+    """What TrainPhotos takes from a cache."""
+    resizes: Sequence[Resize] = RESIZES if mixed_resize else ("antialias",)
+    return [_training_key(photo, resize) for photo in photos for resize in resizes]
+
+
+def evaluation_keys(photos: Sequence[Photo]) -> list[Key]:
+    """What EvalPhotos takes from a cache."""
+    return [(photo.path, "antialias", False) for photo in photos]
+
+
+def _training_key(photo: Photo, resize: Resize) -> Key:
+    # Plain bilinear and the nearest pixel alias: what they leave out must not have been averaged before.
+    return photo.path, resize, resize in ("antialias", "area")
+
+
+def _resized(key: Key, side: int, cache: ResizedPhotos | None) -> NDArray[np.uint8]:
+    """uint8 [side, side, 3]."""
+    path, resize, reduced = key
+
+    def resized() -> Image.Image:
+        return stretch(load_checked(path, _DECODED * side if reduced else None), side, resize)
+
+    return cache.pixels(key, resized) if cache else np.asarray(resized())
 
 
 def steps_per_epoch(photos: int, batch_size: int, processes: int = 1) -> int:

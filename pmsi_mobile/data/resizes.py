@@ -15,12 +15,15 @@ RESIZES: tuple[Resize, ...] = get_args(Resize)
 
 def eval_pixels(photo: Image.Image, preprocessing: Preprocessing, resize: Resize = "antialias") -> NDArray[np.uint8]:
     """RGB photo -> stretched, cropped in the centre: uint8 [crop, crop, 3]."""
-    crop = preprocessing.crop
-    # Python rounds halves to even, and so does torchvision's center_crop.
-    start = round((preprocessing.resize - crop) / 2)
-    stretched = stretch(photo, preprocessing.resize, resize)
     # A copy: PyTorch warns of memory that it must not write to.
-    return np.array(stretched.crop((start, start, start + crop, start + crop)))
+    return centre(np.asarray(stretch(photo, preprocessing.resize, resize)), preprocessing.crop).copy()
+
+
+def centre(pixels: NDArray[np.uint8], crop: int) -> NDArray[np.uint8]:
+    """[H, W, 3] -> its middle [crop, crop, 3]."""
+    # Python rounds halves to even, and so does torchvision's center_crop.
+    top, left = (round((length - crop) / 2) for length in pixels.shape[:2])
+    return pixels[top : top + crop, left : left + crop]
 
 
 def stretch(photo: Image.Image, side: int, resize: Resize) -> Image.Image:

@@ -10,12 +10,17 @@ from PIL import Image
 from torch import Tensor
 
 from pmsi_mobile.config import Preprocessing
-from pmsi_mobile.data.resizes import RESIZES, Resize, eval_pixels, stretch
+from pmsi_mobile.data.resizes import RESIZES, Resize, centre, stretch
 
 
 def eval_transform(photo: Image.Image, preprocessing: Preprocessing, resize: Resize = "antialias") -> Tensor:
     """Stretch, centre crop -> uint8 [3, crop, crop]."""
-    return _as_tensor(eval_pixels(photo, preprocessing, resize))
+    return centre_crop(np.asarray(stretch(photo, preprocessing.resize, resize)), preprocessing.crop)
+
+
+def centre_crop(pixels: NDArray[np.uint8], crop: int) -> Tensor:
+    """Stretched photo [H, W, 3] -> uint8 [3, crop, crop]."""
+    return _as_tensor(centre(pixels, crop))
 
 
 class View(NamedTuple):
@@ -41,9 +46,12 @@ def draw_view(preprocessing: Preprocessing, generator: torch.Generator, *, mixed
 
 def train_transform(photo: Image.Image, preprocessing: Preprocessing, view: View) -> Tensor:
     """Stretch, crop, flip -> uint8 [3, crop, crop]."""
-    stretched = stretch(photo, preprocessing.resize, view.resize)
-    right, bottom = view.left + preprocessing.crop, view.top + preprocessing.crop
-    cropped = np.asarray(stretched.crop((view.left, view.top, right, bottom)))
+    return view_of(np.asarray(stretch(photo, preprocessing.resize, view.resize)), preprocessing.crop, view)
+
+
+def view_of(pixels: NDArray[np.uint8], crop: int, view: View) -> Tensor:
+    """Stretched photo [H, W, 3], cropped and mirrored -> uint8 [3, crop, crop]."""
+    cropped = pixels[view.top : view.top + crop, view.left : view.left + crop]
     return _as_tensor(cropped[:, ::-1] if view.flip else cropped)
 
 

@@ -6,6 +6,7 @@ A run folder holds `config.yaml`, `data.json` (which photo is in which split), `
 """
 
 import math
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from pmsi_mobile import records
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.config import Config
+from pmsi_mobile.data.cache import ResizedPhotos
 from pmsi_mobile.data.calibration import FOLDER as CALIBRATION
 from pmsi_mobile.data.calibration import save_calibration
 from pmsi_mobile.data.loading import (
@@ -31,8 +33,10 @@ from pmsi_mobile.data.loading import (
     derive_seed,
     epoch_batches,
     eval_loader,
+    evaluation_keys,
     steps_per_epoch,
     train_loader,
+    training_keys,
 )
 from pmsi_mobile.data.splits import DataSet, Photo
 from pmsi_mobile.data.transforms import normalise
@@ -94,6 +98,7 @@ class Trainer:
         self.progress = restore_state(folder / "state.pt", *parts, self.length) if resuming else Progress()
         if config.train.compile:
             self.network.features = torch.compile(self.network.features)  # type: ignore[assignment]
+        self.cache: ResizedPhotos | None = None
         self.model: nn.Module = accelerator.prepare_model(self.network)
         # Steps through the gradient scaler where there is one.
         self.optimizer = accelerator.prepare_optimizer(self.optimizer)
@@ -105,7 +110,7 @@ class Trainer:
         SIGTERM.
         """
         main = self.accelerator.is_main_process
-        with Interruption(saving=main) as interruption:
+        with Interruption(saving=main) as interruption, self._photos_kept():
             try:
                 self._train(listener, interruption)
             except BaseException:
@@ -114,6 +119,23 @@ class Trainer:
                 raise
             self.accelerator.wait_for_everyone()
             return self._finish()
+
+    @contextmanager
+    def _photos_kept(self) -> Iterator[None]:
+        """What this process trains on and evaluates in every epoch, for it and its loader processes."""
+        config, data = self.config, self.data
+        if not config.data.cache_gib or not hasattr(os, "pread"):
+            yield
+            return
+        plain = [*data.val, *self._plain_photos()] if config.train.precise_bn else data.val
+        keys = training_keys(data.train, config.train.resize == "mixed") + evaluation_keys(plain)
+        path = self.folder / f"photos-{self.accelerator.process_index}.cache"
+        self.cache = ResizedPhotos(path, keys, config.preprocessing.resize, config.data.cache_gib)
+        try:
+            yield
+        finally:
+            self.cache.close()
+            self.cache = None
 
     def _train(self, listener: Listener, interruption: Interruption) -> None:
         main = self.accelerator.is_main_process
@@ -154,13 +176,18 @@ class Trainer:
 
     def _plain_batches(self) -> Iterator[Tensor]:
         """This process's share of `train.precise_bn` training photos, the same ones in every epoch, normalised."""
+        config = self.config
+        chosen = self._plain_photos()
+        photos = EvalPhotos(chosen, config.preprocessing, cache=self.cache)
+        for images, _ in eval_loader(photos, min(config.train.batch_size, len(chosen)), config.data.workers):
+            yield normalise(self._to_device(images), config.preprocessing)
+
+    def _plain_photos(self) -> list[Photo]:
         config, accelerator = self.config, self.accelerator
         rank, processes, size = accelerator.process_index, accelerator.num_processes, config.train.batch_size
         batches = epoch_batches(len(self.data.train), size, config.seed, 0, rank, processes)
         count = max(1, config.train.precise_bn // (size * processes))
-        chosen = [self.data.train[index] for batch in batches[:count] for index in batch]
-        for images, _ in eval_loader(EvalPhotos(chosen, config.preprocessing), len(batches[0]), config.data.workers):
-            yield normalise(self._to_device(images), config.preprocessing)
+        return [self.data.train[index] for batch in batches[:count] for index in batch]
 
     def evaluate(self, network: Network, photos: Sequence[Photo]) -> Heads:
         """Accuracies per head of `network` over `photos`; empty for no photos."""
@@ -176,7 +203,8 @@ class Trainer:
             broadcast(buffer)
         shares = [range(rank, len(photos), accelerator.num_processes) for rank in range(accelerator.num_processes)]
         own = [photos[index] for index in shares[accelerator.process_index]]
-        loader = eval_loader(EvalPhotos(own, self.config.preprocessing), train.batch_size, self.config.data.workers)
+        photos_of = EvalPhotos(own, self.config.preprocessing, cache=self.cache)
+        loader = eval_loader(photos_of, train.batch_size, self.config.data.workers)
         parts: list[Outputs] = (
             gather_object([run_network(network, loader, self.config.preprocessing, accelerator.device)])
             if own
@@ -196,7 +224,9 @@ class Trainer:
             self.network.backbone.eval()
         rank, processes = accelerator.process_index, accelerator.num_processes
         batches = epoch_batches(len(self.data.train), train.batch_size, config.seed, epoch, rank, processes)
-        photos = TrainPhotos(self.data.train, config.preprocessing, config.seed, epoch, train.resize == "mixed")
+        photos = TrainPhotos(
+            self.data.train, config.preprocessing, config.seed, epoch, train.resize == "mixed", self.cache
+        )
         names = [phase.head for phase in self.plan]
         rates = [group["lr"] for group in self.optimizer.param_groups]
         sums = torch.tensor(progress.loss_sums or [0.0] * len(names), device=accelerator.device)

@@ -10,7 +10,9 @@ from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.tensor_check import check_tensors
 
 # What a resumed run may change: speed and length, and what only its start needed.
-_FREE = frozenset({"data.workers", "train.save_minutes", "train.epochs", "model.weights", "model.start_from"})
+_FREE = frozenset(
+    {"data.workers", "data.cache_gib", "train.save_minutes", "train.epochs", "model.weights", "model.start_from"}
+)
 
 
 def architecture(checkpoint: Path) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""Resized photos, kept so that each is decoded once and not in every epoch. No PyTorch."""
+
+import os
+from collections.abc import Callable, Iterable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pmsi_mobile.data.resizes import Resize
+
+Key = tuple[Path, Resize, bool]
+"""A photo, how it is resized, and whether it may be decoded at a reduced size for that."""
+
+
+class ResizedPhotos:
+    """A file with room for the pixels of `keys`, `side` x `side` each, or of as many of the first as `gib` GiB hold.
+
+    Loader processes share it: each slot is filled by whoever first asks for it. It is made empty; a file system that
+    takes no more only means that photos are decoded again.
+    """
+
+    def __init__(self, path: Path, keys: Iterable[Key], side: int, gib: float) -> None:
+        self.path = path
+        self.side = side
+        self.bytes = 3 * side * side + 1  # The last one says that the others are there.
+        room = int(gib * 2**30) // self.bytes
+        self.slots = {key: slot for slot, key in enumerate(list(dict.fromkeys(keys))[:room])}
+        path.write_bytes(b"")
+
+    def pixels(self, key: Key, resized: Callable[[], Image.Image]) -> NDArray[np.uint8]:
+        """uint8 [side, side, 3] of `key`, by `resized` where they are not kept."""
+        slot = self.slots.get(key)
+        if slot is None:
+            return np.asarray(resized())
+        kept = os.pread(self._file, self.bytes, slot * self.bytes)
+        if len(kept) == self.bytes and kept[-1]:
+            return np.frombuffer(kept, np.uint8, self.bytes - 1).reshape(self.side, self.side, 3)
+        pixels = np.asarray(resized())
+        try:
+            os.pwrite(self._file, pixels.tobytes() + b"\1", slot * self.bytes)
+        except OSError:  # No room on the disk.
+            self.slots = {}
+        return pixels
+
+    def close(self) -> None:
+        """Remove the file."""
+        if "_file" in self.__dict__:
+            os.close(self.__dict__.pop("_file"))
+        self.path.unlink(missing_ok=True)
+
+    @cached_property
+    def _file(self) -> int:
+        return os.open(self.path, os.O_RDWR)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For a loader process that is not forked: it opens the file itself."""
+        return {name: value for name, value in self.__dict__.items() if name != "_file"}
