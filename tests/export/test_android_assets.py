@@ -1,13 +1,17 @@
-"""What is put into the demo app is one set of files."""
+"""What is put into the demo app is one set of files. A converter that crashed takes no good file of the same checkpoint with it."""
 
 from pathlib import Path
 
 from pmsi_export.contract.schema import Contract, seal
 from pmsi_export.formats.registry import FORMATS, container
 from pmsi_export.jobs.android_assets import put_into_app
-from pmsi_export.jobs.job import Job
+from pmsi_export.jobs.job import Exported, Job
+from pmsi_export.jobs.subprocesses import Failure
 from tests.export.test_contract import contract as any_contract
 from tests.export.test_embed import plain_model
+
+
+PRECISIONS = ("fp32", "int8-dynamic", "fp16", "int8")
 
 
 def test_what_is_put_into_the_app_is_one_set(tmp_path):
@@ -31,9 +35,17 @@ def test_what_is_put_into_the_app_is_one_set(tmp_path):
         ("other.tflite", old),
     ):
         model(models / name, of)
-    jobs = [Job(tmp_path / "ckpt.pt", "tflite", precision, tmp_path, "ckpt") for precision in ("fp32", "int8-dynamic")]
+    failed = contract.model_copy(update={"parity": contract.parity.model_copy(update={"status": "failed"})})
+    jobs = [Job(tmp_path / "ckpt.pt", "tflite", precision, tmp_path, "ckpt") for precision in PRECISIONS]
     model(jobs[0].target, contract)
     jobs[0].golden.write_bytes(b"golden")
-    assert put_into_app(jobs[:1], jobs[1:], tmp_path) == ["ckpt-int8-dynamic.tflite", "ckpt-int8.tflite"]
+    outcomes = [
+        Exported(jobs[0].target, 1, contract, 1.0),
+        Exported(jobs[1].target, 1, failed, 1.0),
+        Failure("the converter was killed by SIGKILL"),
+        Failure("the converter was killed by SIGKILL"),
+    ]
+    gone = put_into_app(list(zip(jobs, outcomes, strict=True)), tmp_path)
+    assert gone == ["ckpt-int8-dynamic.tflite", "ckpt-int8.tflite"]
     kept = {"ckpt.tflite", "ckpt.golden.zip", "ckpt-fp16.tflite", "ckpt.onnx.tflite", "other.tflite"}
     assert {path.name for path in models.iterdir()} == kept

@@ -151,8 +151,7 @@ def export(
         write_labels(made[0].contract.classes, folder / f"{stem}.labels.txt")
     good = [job for job, outcome in outcomes if not why_not(outcome)]
     if android:
-        rejected = [job for job, outcome in outcomes if why_not(outcome)]
-        for name in put_into_app(good, rejected, android):
+        for name in put_into_app(outcomes, android):
             say(f"note: removed {name} from the app: it is of another checkpoint, or was rejected now", err=True)
 
     if as_json:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import Format, get_format
-from pmsi_export.jobs.job import Job
+from pmsi_export.jobs.job import Exported, Job
+from pmsi_export.jobs.subprocesses import Failure
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import atomic_write
 
@@ -23,15 +24,17 @@ def check_app(app: Path, formats: Sequence[Format]) -> None:
         raise PmsiError(f"the demo app does not open {formats[0].name} files: choose from {', '.join(APP_FORMATS)}")
 
 
-def put_into_app(jobs: Sequence[Job], rejected: Sequence[Job], app: Path) -> list[str]:
-    """Copy the files of `jobs` that the app opens, with their golden samples, to its assets, as one set: what is there
-    of `rejected` jobs or of another checkpoint under the same stem goes. Returns the names of what went."""
+def put_into_app(outcomes: Sequence[tuple[Job, Exported | Failure]], app: Path) -> list[str]:
+    """Copy the files that were made and that the app opens, with their golden samples, to its assets, as one set: what
+    is there of rejected files, or of another checkpoint under the same stem, goes. A converter that failed says nothing
+    of an earlier file of this checkpoint, which stays. Returns the names of what went."""
     models = app / _SOURCES / "assets" / "models"
-    openable = [job for job in jobs if job.format in APP_FORMATS]
+    made = [(job, outcome.contract.parity.status) for job, outcome in outcomes if isinstance(outcome, Exported)]
+    openable = [job for job, status in made if status != "failed" and job.format in APP_FORMATS]
     for source in dict.fromkeys(path for job in openable for path in (job.target, job.golden)):
         with atomic_write(models / source.name) as temporary:
             shutil.copyfile(source, temporary)
-    stale = {models / job.target.name for job in rejected}
+    stale = {models / job.target.name for job, status in made if status == "failed"}
     for job in openable[:1]:
         stale |= _of_other_checkpoints(models, job.stem, read_contract(job.target).checkpoint_sha256)
     gone = sorted(path for path in stale if path.exists())
