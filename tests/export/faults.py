@@ -4,6 +4,7 @@ python -m tests.export.faults export/FAULTS.md    # plants them all and writes t
 """
 
 import dataclasses
+import hashlib
 import re
 import shutil
 import sys
@@ -27,7 +28,8 @@ from pmsi_export.checks.gates import judge
 from pmsi_export.checks.photos import EvaluationPhotos
 from pmsi_export.contract.schema import Contract
 from pmsi_export.contract.zip_trailer import CONTRACT, LABELS
-from pmsi_export.formats.open import load_file
+from pmsi_export.formats.earlier import shortcomings
+from pmsi_export.formats.open import load_file, read_contract
 from pmsi_export.formats.registry import FORMATS, container, converter
 from pmsi_export.graph.fold import fold
 from pmsi_export.graph.variant import Variant
@@ -468,15 +470,89 @@ def other_metadata(workshop: Workshop) -> Caught | None:
     return by_contract(path)
 
 
-@fault("another resize in the contract", "the finished .pte: pmsi.json, written anew with any zip tool")
-def edited_contract(workshop: Workshop) -> Caught | None:
-    path, module = workshop.copy("executorch"), container(FORMATS["executorch"])
+def rewritten(workshop: Workshop, name: str, change: Callable[[str], str]) -> Path:
+    """A good file whose contract, and labels with it, were written anew as any zip tool can."""
+    path, module = workshop.copy(name), container(FORMATS[name])
     text = module.extract(path).text
     with ZipFile(path) as archive:
         content = path.read_bytes()[: archive.infolist()[-2].header_offset]
     path.write_bytes(content)
-    module.embed(path, re.sub('("resize": ?)', r"\g<1>1", text))
-    return by_contract(path)
+    module.embed(path, change(text))
+    return path
+
+
+@fault("another resize in the contract", "the finished .pte: pmsi.json, written anew with any zip tool")
+def edited_contract(workshop: Workshop) -> Caught | None:
+    return by_contract(rewritten(workshop, "executorch", lambda text: re.sub('("resize": ?)', r"\g<1>1", text)))
+
+
+@fault("two class names swapped", "the finished .tflite: pmsi.json and labels.txt, both written anew")
+def swapped_classes(workshop: Workshop) -> Caught | None:
+    names = {'"bird 1"': '"bird 2"', '"bird 2"': '"bird 1"'}
+
+    def swap(text: str) -> str:
+        return re.sub("|".join(names), lambda found: names[found[0]], text)
+
+    return by_contract(rewritten(workshop, "tflite", swap))
+
+
+@fault("a verdict that was not measured", "the finished .tflite: pmsi.json says another largest difference")
+def better_verdict(workshop: Workshop) -> Caught | None:
+    def better(text: str) -> str:
+        return re.sub(r'("max_abs_difference": ?)[\d.e-]+', r"\g<1>0.0", text)
+
+    return by_contract(rewritten(workshop, "tflite", better))
+
+
+@fault("a second digest", "the finished .tflite: pmsi.json with contract_sha256 twice, of which readers take either")
+def second_digest(workshop: Workshop) -> Caught | None:
+    def twice(text: str) -> str:
+        return re.sub('("contract_sha256": ?"[0-9a-f]{64}")', r"\g<1>, \g<1>", text)
+
+    return by_contract(rewritten(workshop, "tflite", twice))
+
+
+@fault("a digest that nobody finds", "the finished .tflite: contract_sha256 in capitals, the resize another one")
+def hidden_digest(workshop: Workshop) -> Caught | None:
+    def hide(text: str) -> str:
+        edited = re.sub('("resize": ?)', r"\g<1>1", text)
+        return re.sub('(?<="contract_sha256": ")[0-9a-f]{64}', lambda found: found[0].upper(), edited)
+
+    return by_contract(rewritten(workshop, "tflite", hide))
+
+
+@fault("the digest taken out", "the finished .tflite: pmsi.json without contract_sha256, as 0.1.0 wrote it")
+def no_digest(workshop: Workshop) -> Caught | None:
+    def old(text: str) -> str:
+        return re.sub(r',\s*"contract_sha256": ?"[0-9a-f]{64}"', "", text)
+
+    path = rewritten(workshop, "tflite", old)
+    told = [*shortcomings(path, read_contract(path))]
+    return Caught("nothing; pmsi-predict and --info say that it is unprotected", told[0]) if told else None
+
+
+@fault(
+    "a contract at odds with its own file",
+    "the finished .tflite: pmsi.json and labels.txt have one class more than outputs, sealed anew",
+)
+def one_class_more(workshop: Workshop) -> Caught | None:
+    def more(text: str) -> str:
+        return seal_again(text.replace('"bird 1",', '"bird 0", "bird 1",', 1))
+
+    return by_contract(rewritten(workshop, "tflite", more))
+
+
+@fault("a file under another format's name", "the finished .tflite, renamed .pte")
+def renamed(workshop: Workshop) -> Caught | None:
+    path = workshop.copy("tflite")
+    return by_contract(path.rename(path.with_suffix(".pte")))
+
+
+def seal_again(text: str) -> str:
+    """A contract's text with the digest that it would have: whoever can write one can compute it."""
+    empty = re.sub('(?<="contract_sha256": ")[0-9a-f]{64}', "", text)
+    digest = hashlib.sha256(empty.encode()).hexdigest()
+    return empty.replace('"contract_sha256": ""', f'"contract_sha256": "{digest}"')
 
 
 @fault("a weight that is not a number", "the checkpoint: one bias of a training that diverged")
