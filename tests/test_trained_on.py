@@ -19,7 +19,7 @@ FRACTIONS = {"val_fraction": 0.1, "test_fraction": 0.1}
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder of photos that has grown since a run was trained on it, the run's checkpoint, and its training photos."""
+    """Photos that have grown since a run was trained on them, the run's checkpoint, and its training photos."""
     root = tmp_path_factory.mktemp("run")
     photos, checkpoint = root / "photos", root / "ckpt.pt"
 

@@ -533,7 +533,7 @@ def no_digest(workshop: Workshop) -> Caught | None:
 
 @fault(
     "a contract at odds with its own file",
-    "the finished .tflite: pmsi.json and labels.txt have one class more than outputs, sealed anew",
+    "the finished .tflite: one class more than outputs, sealed anew",
 )
 def one_class_more(workshop: Workshop) -> Caught | None:
     def more(text: str) -> str:

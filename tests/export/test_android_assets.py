@@ -1,4 +1,4 @@
-"""What is put into the demo app is one set of files. A converter that crashed takes no good file of the same checkpoint with it."""
+"""What is put into the demo app is one set of files. A converter that crashes takes no good one out."""
 
 from pathlib import Path
 
@@ -9,7 +9,6 @@ from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.subprocesses import Failure
 from tests.export.test_contract import contract as any_contract
 from tests.export.test_embed import plain_model
-
 
 PRECISIONS = ("fp32", "int8-dynamic", "fp16", "int8")
 
