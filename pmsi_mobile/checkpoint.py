@@ -2,13 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
+from pmsi_mobile.confidence.record import NOT_CALIBRATED, Confidence
 from pmsi_mobile.config import MOST_CLASSES, Config, parse_config
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import atomic_write
@@ -23,7 +25,8 @@ SCHEMA_VERSION = 1
 class Golden:
     """Real images with what the training network in eval mode gives for them: parity without a data set.
 
-    images: uint8 [G, 3, H, W], RGB, resized and cropped. probabilities: float32 [G, K], Mix.
+    images: uint8 [G, 3, H, W], RGB, resized and cropped. probabilities: float32 [G, K], Mix at a temperature of 1:
+    those of a calibrated checkpoint follow from them (`pmsi_export.graph.variant.load_variant`).
     """
 
     images: Tensor
@@ -42,6 +45,13 @@ class Checkpoint:
     provenance: dict[str, Any]
     trained_on: frozenset[str] = frozenset()
     """Digests of the training photos' content (`pmsi_mobile.data.dataset.content_digest`): none of them is a test."""
+    confidence: Mapping[str, Confidence] = field(default_factory=dict)
+    """Of `mix` (the mixed heads, or a network's only one) and `concat`; empty for one that was not calibrated."""
+
+    def confidence_of(self, head: str = "mix") -> Confidence:
+        """What is known of a prediction's confidence, whatever a network's only head is called; a temperature of 1 where
+        nothing is."""
+        return self.confidence.get(head, self.confidence.get("mix", NOT_CALIBRATED))
 
     def network(self) -> Network:
         """The training network with these weights, in eval mode, on the CPU.
@@ -70,6 +80,7 @@ def save_checkpoint(checkpoint: Checkpoint, path: Path) -> None:
         "golden": {"images": checkpoint.golden.images, "probabilities": checkpoint.golden.probabilities},
         "provenance": checkpoint.provenance,
         "trained_on": _packed(checkpoint.trained_on),
+        "confidence": {head: confidence.model_dump() for head, confidence in checkpoint.confidence.items()},
     }
     # Into an open file: PyTorch's own writer says nothing of a full disk.
     with atomic_write(path) as temporary, open(temporary, "wb") as file:
@@ -98,6 +109,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
             golden=Golden(**content["golden"]),
             provenance=content["provenance"],
             trained_on=_unpacked(content.get("trained_on", torch.empty(0, dtype=torch.int64))),
+            confidence=_confidence(content.get("confidence", {})),
         )
         problem = _malformed(checkpoint) or _misfit(checkpoint) or _not_finite(checkpoint)
     except (KeyError, TypeError, AttributeError) as error:
@@ -150,6 +162,13 @@ def _not_finite(checkpoint: Checkpoint) -> str | None:
     if where is None:
         return None
     return f"{where} has values that are not finite, its training diverged: train again at a lower learning rate"
+
+
+def _confidence(heads: dict[str, Any]) -> dict[str, Confidence]:
+    try:
+        return {head: Confidence.model_validate(values) for head, values in heads.items()}
+    except ValidationError:
+        raise TypeError("what it says of its confidence") from None
 
 
 def _finite_numbers(metrics: dict[str, Any]) -> bool:

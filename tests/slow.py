@@ -30,6 +30,7 @@ FILES = {
     "export/test_pair_sums.py",
     "export/test_quantise.py",
     "export/test_worker.py",
+    "pmsi_mobile/test_calibrate.py",
     "pmsi_mobile/test_commands.py",
     "pmsi_mobile/test_learning.py",
     "pmsi_mobile/test_resuming.py",

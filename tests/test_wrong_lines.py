@@ -46,6 +46,7 @@ LINES = {
         [CHECKPOINT, "photos", "--output", "text.txt"],
         [CHECKPOINT, "photos", "--output", "photos/eval"],
     ],
+    "pmsi_mobile.commands.calibrate": [["nosuch.pt", "photos"], [MODEL, "photos"], [CHECKPOINT, "nosuch"]],
     "pmsi_export.commands.export": [
         ["nosuch.pt"],
         ["text.txt"],

@@ -104,6 +104,8 @@ def train(
         check_tensors(Path(path))
     loading_pytorch()
 
+    from pmsi_mobile.checkpoint import load_checkpoint
+    from pmsi_mobile.commands._confidence_output import confidence_lines
     from pmsi_mobile.commands._train_output import ConsoleListener, class_names, console, heads_table
     from pmsi_mobile.console.progress import progress
     from pmsi_mobile.training.loop import Trainer
@@ -138,6 +140,8 @@ def train(
         table = heads_table(checkpoint)
         if table:
             console.print(table)
+        for line in confidence_lines(load_checkpoint(checkpoint).confidence):
+            console.print(line)
         say(f"wrote {checkpoint} (curves: {folder / 'curves.png'})")
         say(f"next: pmsi-export --format all {shlex.quote(str(checkpoint))}")
     accelerator.end_training()

@@ -313,9 +313,9 @@ class Trainer:
         path = self.folder / "ckpt.pt"
         checkpoint = load_checkpoint(path)
         network = checkpoint.network().to(self.accelerator.device)
-        test = self.predict(network, self.data.test) if self.data.test else None
+        val, test = (self.predict(network, photos) if photos else None for photos in (self.data.val, self.data.test))
         if self.accelerator.is_main_process:
-            write_end(self.folder, checkpoint, self.data, test, network.head_names, self.progress.history)
+            write_end(self.folder, checkpoint, self.data, val, test, network.head_names, self.progress.history)
         self.accelerator.wait_for_everyone()
         return path
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pmsi_mobile import records
 from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
+from pmsi_mobile.confidence.calibration import calibrate
 from pmsi_mobile.config import Config
 from pmsi_mobile.data.splits import DataSet, Photo
 from pmsi_mobile.evaluation import Outputs, accuracies
@@ -62,14 +63,19 @@ def write_end(
     folder: Path,
     checkpoint: Checkpoint,
     data: DataSet,
+    val: Outputs | None,
     test: Outputs | None,
     head_names: tuple[str, ...],
     history: Sequence[records.Row],
 ) -> None:
-    """Add to ckpt.pt what only the end of a run knows; write curves.png, heads.csv and predictions.csv."""
+    """Add to ckpt.pt what only the end of a run knows, its calibration on the val split too; write curves.png,
+    heads.csv and predictions.csv."""
     metrics = {**checkpoint.metrics, "last_epoch": history[-1]}
+    rule = checkpoint.config.model.mix
+    if val:
+        checkpoint = replace(checkpoint, confidence=calibrate(val.logits, val.labels, rule))
     if test:
-        heads = accuracies(test, head_names, checkpoint.config.model.mix)
+        heads = accuracies(test, head_names, rule)
         metrics["test"] = {"photos": len(data.test), "heads": heads}
         write_predictions(folder / PREDICTIONS, data.test, data.root, test, checkpoint)
     save_checkpoint(replace(checkpoint, metrics=metrics), folder / "ckpt.pt")
@@ -87,11 +93,11 @@ def write_end(
 def write_predictions(
     path: Path, photos: Sequence[Photo], root: Path, outputs: Outputs, checkpoint: Checkpoint
 ) -> None:
-    """One row per photo: its class, the class predicted by the mixed heads, the probabilities of both.
+    """One row per photo: its class, the class predicted by the mixed heads, the calibrated probabilities of both.
 
-    These are what comparisons photo by photo and the calibration of probabilities start from.
+    These are what comparisons photo by photo start from.
     """
-    probabilities = mix(outputs.logits, checkpoint.config.model.mix)
+    probabilities = mix(outputs.logits, checkpoint.config.model.mix, checkpoint.confidence_of().temperature)
     confidence, predicted = probabilities.max(dim=1)
     true = probabilities.gather(1, outputs.labels[:, None])[:, 0]
     classes = checkpoint.classes

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,13 +13,18 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
+from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint, save_checkpoint
+from pmsi_mobile.confidence.record import Answers, Confidence
 from pmsi_mobile.data.transforms import eval_transform, normalise
 from pmsi_mobile.methods.registry import Network, build_network
 from pmsi_mobile.network.mixing import mix
 from tests.conftest import randomise, small_config
 
 CLASSES = ("dunlin", "great knot", "käna", "rüff", "teal")
+CONFIDENCE = {
+    "mix": Confidence(temperature=1.25, photos=300, answers=(Answers(right=0.95, threshold=0.6, coverage=0.4),)),
+    "concat": Confidence(temperature=0.8, photos=300),
+}
 
 
 class Result(NamedTuple):
@@ -86,7 +92,10 @@ def make_checkpoint(path: Path, *, swap_golden_channels: bool = False, **overrid
 
 @pytest.fixture(scope="session")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_checkpoint(tmp_path_factory.mktemp("run") / "ckpt.pt")
+    """Calibrated, so that whatever is compared with it has to be."""
+    path = make_checkpoint(tmp_path_factory.mktemp("run") / "ckpt.pt")
+    save_checkpoint(replace(load_checkpoint(path), confidence=CONFIDENCE), path)
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,8 @@ from pmsi_export.formats.coreml.mil.package import (
 )
 from pmsi_export.formats.open import load_file, read_contract
 from pmsi_export.formats.registry import FORMATS
+from pmsi_export.graph.variant import Variant, load_variant
 from pmsi_export.runtime.runner import NotRunnable
-from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.errors import PmsiError
 from tests.export.conftest import CLASSES, run_command
 
@@ -54,7 +54,7 @@ def copy(models, tmp_path):
 
 @pytest.fixture(scope="module")
 def parity_of(checkpoint):
-    golden = load_checkpoint(checkpoint).golden
+    golden = load_variant(checkpoint, Variant()).golden
     images = golden.images.permute(0, 2, 3, 1).contiguous().numpy()
 
     def measure(package):
@@ -199,6 +199,6 @@ def test_int8_activations_are_refused_with_the_way_out(checkpoint):
 
 
 def test_probabilities_are_in_the_order_of_the_classes(models, checkpoint):
-    golden = load_checkpoint(checkpoint).golden
+    golden = load_variant(checkpoint, Variant()).golden
     image = golden.images[0].permute(1, 2, 0).contiguous().numpy()
     np.testing.assert_allclose(load_file(models["fp32"]).predict(image), golden.probabilities[0], atol=1e-4)

@@ -10,7 +10,7 @@ from PIL import Image
 from pmsi_export.contract.golden_samples import GoldenSamples, golden_of, write_golden
 from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import FORMATS
-from pmsi_mobile.checkpoint import load_checkpoint
+from pmsi_export.graph.variant import Variant, load_variant
 from pmsi_mobile.errors import PmsiError
 from tests.export.conftest import run_command
 from tests.export.test_fixtures import FOLDER
@@ -20,7 +20,7 @@ from tests.export.test_fixtures import FOLDER
 def test_the_golden_samples_lie_beside_the_files_and_fit_every_format(exported, checkpoint, name):
     model = exported.file(name)
     samples = golden_of(model, read_contract(model))
-    trained = load_checkpoint(checkpoint).golden
+    trained = load_variant(checkpoint, Variant()).golden
     assert (samples.images == trained.images.permute(0, 2, 3, 1).numpy()).all()
     assert (samples.probabilities == trained.probabilities.numpy()).all()
 

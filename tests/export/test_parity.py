@@ -4,6 +4,7 @@ import torch
 
 from pmsi_export.checks.gates import GATES, agreement, judge, not_measured
 from pmsi_export.graph.fold import fold
+from pmsi_export.graph.variant import Variant, load_variant
 from pmsi_export.runtime.reference import reference_runner
 from pmsi_export.runtime.runner import Runner, nchw
 from pmsi_mobile.checkpoint import load_checkpoint
@@ -11,14 +12,15 @@ from pmsi_mobile.checkpoint import load_checkpoint
 
 @pytest.fixture(scope="module")
 def golden(checkpoint):
-    samples = load_checkpoint(checkpoint).golden
+    samples = load_variant(checkpoint, Variant()).golden
     return samples.images.permute(0, 2, 3, 1).numpy(), samples.probabilities.numpy()
 
 
 @pytest.fixture(scope="module")
 def graph(checkpoint):
     loaded = load_checkpoint(checkpoint)
-    return fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix)
+    config, temperature = loaded.config, loaded.confidence_of().temperature
+    return fold(loaded.network(), config.preprocessing, config.model.mix, temperature=temperature)
 
 
 def runner_of(graph, channels=(0, 1, 2)):

@@ -33,7 +33,7 @@ def checkpoint(birds, tmp_path_factory):
     return make_checkpoint(tmp_path_factory.mktemp("run") / "ckpt.pt", small_config(), classes, images)
 
 
-@pytest.mark.parametrize("module", ["birds", "train", "evaluate"])
+@pytest.mark.parametrize("module", ["birds", "train", "evaluate", "calibrate"])
 def test_help_needs_no_torch(module):
     code = (
         f"import sys; sys.argv = ['x', '--help']\nfrom pmsi_mobile.commands.{module} import main\n"

@@ -42,6 +42,7 @@ def test_a_run_leaves_what_its_user_looks_for(birds, tmp_path):
     checkpoint = load_checkpoint(path)
     assert set(checkpoint.metrics["val"]["heads"]) == {"S3", "S4", "S5", "concat", "mix"}
     assert checkpoint.metrics["test"]["photos"] == 6
+    assert checkpoint.confidence == {}  # Six photos calibrate nothing.
     assert checkpoint.metrics["last_epoch"]["epoch"] == 2
     assert checkpoint.golden.images.shape == (6, 3, 64, 64)
     assert torch.allclose(checkpoint.golden.probabilities.sum(1), torch.ones(6))

@@ -148,7 +148,8 @@ def _pytorch(checkpoint: Path, threads: int, compiled: bool) -> Callable[[], Run
     def opener() -> Runner:
         torch.set_num_threads(threads)
         loaded = load_checkpoint(checkpoint)
-        graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix)
+        config, temperature = loaded.config, loaded.confidence_of().temperature
+        graph = fold(loaded.network(), config.preprocessing, config.model.mix, temperature=temperature)
         module = torch.compile(graph) if compiled else graph
 
         @torch.inference_mode()

@@ -96,7 +96,8 @@ def diagnose_int8(path: Path, photos: Sequence[Path]) -> "list[LayerLoss]":
 
     checkpoint = load_checkpoint(path)
     config = checkpoint.config
-    graph = fold(checkpoint.network(), config.preprocessing, config.model.mix)
+    temperature = checkpoint.confidence_of().temperature
+    graph = fold(checkpoint.network(), config.preprocessing, config.model.mix, temperature=temperature)
     return quantise.diagnose(graph, load_images(photos, config.preprocessing))
 
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pmsi_mobile.confidence.record import Confidence
 from pmsi_mobile.config import LARGEST_SIDE, MOST_CLASSES, MethodName, Preprocessing
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import write_text
@@ -124,6 +125,15 @@ class ResizeAccuracy(_Part):
     area: float
 
 
+class FileConfidence(Confidence):
+    """How sure the probabilities are. The temperature is already in the graph: for information. The promises are made
+    from what the training network gives for photos resized as the contract says."""
+
+    ece: float | None = None
+    """Expected calibration error of the file on the photos of its parity gate, in 0..1; null where it was not measured.
+    """
+
+
 class Contract(_Part):
     """Everything about one exported file."""
 
@@ -147,6 +157,8 @@ class Contract(_Part):
     parity: Parity
     resizes: ResizeAccuracy | None = None
     """Null where no labelled photos were at hand."""
+    confidence: FileConfidence | None = None
+    """Null where the checkpoint was not calibrated."""
     metrics: dict[str, Any]
     """Accuracy as measured at training time, from the checkpoint."""
     content_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")

@@ -121,19 +121,28 @@ class ChannelScale(nn.Module):
 
 
 def fold(
-    network: Network, preprocessing: Preprocessing, mix_rule: str, head: str = "mix", top_k: int | None = None
+    network: Network,
+    preprocessing: Preprocessing,
+    mix_rule: str,
+    head: str = "mix",
+    top_k: int | None = None,
+    temperature: float = 1.0,
 ) -> MixGraph:
     """Fold a training network into its inference graph; `network` is not changed.
 
     mix_rule: `logits` or `probabilities` (Eq. 8). head: `mix`, or `concat` for Eq. 7's classifier alone. The baseline,
-    with its one head, looks at neither. top_k: end in the classes of the largest probabilities.
+    with its one head, looks at neither. top_k: end in the classes of the largest probabilities. temperature: what the
+    logits are divided by; it goes into the last linear layers.
     Raises PmsiError when a timm backbone cannot be traced.
     """
     exact = copy.deepcopy(network).eval().double().requires_grad_(False)
     mean, std = (
         torch.tensor(values, dtype=torch.double).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std)
     )
-    folded = _baseline_head(exact) if isinstance(exact, BaselineNet) else _interaction_head(exact, mix_rule, head)
+    if isinstance(exact, BaselineNet):
+        folded: nn.Module = _baseline_head(exact, temperature)
+    else:
+        folded = _interaction_head(exact, mix_rule, head, temperature)
     return MixGraph(255 * mean, _fold_backbone(exact.backbone, 1 / (255 * std)), folded, top_k).float().eval()
 
 
@@ -198,10 +207,11 @@ def _split_norm_act(backbone: TimmBackbone) -> TimmBackbone:
     return split
 
 
-def _interaction_head(network: PMSINet, mix_rule: str, head: str) -> InteractionHead:
+def _interaction_head(network: PMSINet, mix_rule: str, head: str, temperature: float) -> InteractionHead:
     chosen = network.classifiers if head == "mix" else network.classifiers[-1:]
     classifiers = [_fold_classifier(list(classifier.children())) for classifier in chosen]
-    hidden, outputs = ([pair[side] for pair in classifiers] for side in (0, 1))
+    hidden = [first for first, _ in classifiers]
+    outputs = [_divided(last, temperature) for _, last in classifiers]
     # Of one classifier both are its softmax.
     mix = SumOfLogits(outputs) if mix_rule == "logits" or len(outputs) == 1 else MeanOfProbabilities(outputs)
     smooth = nn.ModuleList(_fold_smooth(list(block.children())) for block in network.smooth)
@@ -209,9 +219,9 @@ def _interaction_head(network: PMSINet, mix_rule: str, head: str) -> Interaction
     return InteractionHead(smooth, mlp, nn.ModuleList(hidden), mix)
 
 
-def _baseline_head(network: BaselineNet) -> BaselineHead:
+def _baseline_head(network: BaselineNet, temperature: float) -> BaselineHead:
     _dropout, linear = network.classifier
-    return BaselineHead(cast(nn.Linear, linear))
+    return BaselineHead(_divided(cast(nn.Linear, linear), temperature))
 
 
 def _fold_smooth(block: list[Any]) -> nn.Sequential:
@@ -237,6 +247,10 @@ def _fold_classifier(classifier: list[Any]) -> tuple[nn.Linear, nn.Linear]:
     shift = input_norm.bias - input_norm.running_mean * scale
     on_raw_input = _linear(hidden.weight * scale, hidden.weight @ shift + hidden.bias).eval()
     return fuse_linear_bn_eval(on_raw_input, hidden_norm), output
+
+
+def _divided(layer: nn.Linear, temperature: float) -> nn.Linear:
+    return _linear(layer.weight / temperature, layer.bias / temperature)
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:

@@ -32,7 +32,7 @@ class Variant:
 
 def load_variant(path: Path, variant: Variant) -> "Checkpoint":
     """Load a checkpoint for another input size or head: photos are resized in proportion, and the golden samples
-    carry what the training network gives in that way.
+    carry what the training network gives in that way, calibrated. What was promised at one size is not at another.
 
     Raises PmsiError when the checkpoint cannot be used, or has no such head or not so many classes.
     """
@@ -51,15 +51,29 @@ def load_variant(path: Path, variant: Variant) -> "Checkpoint":
     if variant.top_k and variant.top_k > len(checkpoint.classes):
         raise PmsiError(f"the checkpoint has {len(checkpoint.classes)} classes, --top-k asks for {variant.top_k}")
     if variant.head == "mix" and variant.size is None:
-        return checkpoint
+        return _with_calibrated_golden(checkpoint)
     preprocessing = checkpoint.config.preprocessing
     side = variant.size or preprocessing.crop
     resize = round(preprocessing.resize * side / preprocessing.crop)
     resized = preprocessing.model_copy(update={"resize": resize, "crop": side})
-    other = replace(checkpoint, config=checkpoint.config.model_copy(update={"preprocessing": resized}))
+    confidence = checkpoint.confidence
+    if variant.size is not None:
+        confidence = {head: each.model_copy(update={"answers": ()}) for head, each in confidence.items()}
+    config = checkpoint.config.model_copy(update={"preprocessing": resized})
+    other = replace(checkpoint, config=config, confidence=confidence)
     runner = reference_runner(other, variant.head)
     photos = (Image.fromarray(image.permute(1, 2, 0).numpy()) for image in checkpoint.golden.images)
     images = [np.array(stretch(photo, side, "antialias")) for photo in photos]
     probabilities = [torch.from_numpy(runner.predict(image)) for image in images]
     golden = Golden(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), torch.stack(probabilities))
     return replace(other, golden=golden)
+
+
+def _with_calibrated_golden(checkpoint: "Checkpoint") -> "Checkpoint":
+    temperature = checkpoint.confidence_of().temperature
+    if temperature == 1:
+        return checkpoint
+    # Of the logarithms of probabilities a softmax is what it is of the logits.
+    logits = checkpoint.golden.probabilities.double().log()
+    probabilities = (logits / temperature).softmax(dim=1).float()
+    return replace(checkpoint, golden=replace(checkpoint.golden, probabilities=probabilities))

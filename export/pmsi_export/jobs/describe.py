@@ -21,6 +21,7 @@ def describe(
     config, classes = checkpoint.config, checkpoint.classes
     crop = config.preprocessing.crop
     interactive = config.staged
+    confidence = checkpoint.confidence_of(variant.head)
     return Contract.model_validate(
         {
             "format": known.name,
@@ -47,6 +48,7 @@ def describe(
             "tools": versions(*dict.fromkeys(("torch", *known.convert_needs, *known.run_needs))),
             "created": datetime.now(UTC),
             "parity": parity,
+            "confidence": confidence.model_dump() if confidence.photos else None,
             "metrics": checkpoint.metrics,
         }
     )

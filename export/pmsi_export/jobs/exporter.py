@@ -80,8 +80,9 @@ def prepare_int8(
     from pmsi_export.weights.int8 import quantise
 
     loaded = load_variant(checkpoint, variant)
-    graph = fold(loaded.network(), loaded.config.preprocessing, loaded.config.model.mix, variant.head)
-    images = load_images(photos, loaded.config.preprocessing)
+    config, temperature = loaded.config, loaded.confidence_of(variant.head).temperature
+    graph = fold(loaded.network(), config.preprocessing, config.model.mix, variant.head, None, temperature)
+    images = load_images(photos, config.preprocessing)
     check_calibration(images, loaded)
     weights = quantise(graph, images, paired_sums=paired_sums).state_dict()
     # Into an open file: PyTorch's own writer says nothing of a full disk.
@@ -96,8 +97,9 @@ def rejected_path(target: Path) -> Path:
 
 def _graph(checkpoint: Checkpoint, job: Job) -> tuple[MixGraph, NDArray[np.uint8] | None]:
     """The folded graph with the job's rounding of weights; and the images that `prepare_int8` worked with."""
-    config, variant = checkpoint.config, job.variant
-    graph = fold(checkpoint.network(), config.preprocessing, config.model.mix, variant.head, variant.top_k)
+    config, head, top_k = checkpoint.config, job.variant.head, job.variant.top_k
+    temperature = checkpoint.confidence_of(head).temperature
+    graph = fold(checkpoint.network(), config.preprocessing, config.model.mix, head, top_k, temperature)
     if job.precision == "fp16":
         return round_to_half(graph, checkpoint.golden.images, biases=job.known.half_biases), None
     if job.precision in COMPRESSED:

@@ -10,9 +10,11 @@ from pmsi_mobile.network.mixing import mix
 
 
 def reference_runner(checkpoint: Checkpoint, head: str = "mix") -> Runner:
-    """The checkpoint's network in eval mode on the CPU, unfolded, its heads mixed or (`concat`) the last one alone."""
+    """The checkpoint's network in eval mode on the CPU, unfolded, its heads mixed or (`concat`) the last one alone,
+    calibrated."""
     network = checkpoint.network()
     preprocessing, rule = checkpoint.config.preprocessing, checkpoint.config.model.mix
+    temperature = checkpoint.confidence_of(head).temperature
 
     def prepare(image: Image) -> Tensor:
         return normalise(torch.from_numpy(image).permute(2, 0, 1)[None], preprocessing)
@@ -20,6 +22,6 @@ def reference_runner(checkpoint: Checkpoint, head: str = "mix") -> Runner:
     @torch.inference_mode()
     def run(native: Tensor) -> Probabilities:
         logits = network(native)
-        return mix(logits if head == "mix" else logits[:, -1:], rule)[0].numpy()
+        return mix(logits if head == "mix" else logits[:, -1:], rule, temperature)[0].numpy()
 
     return Runner(prepare, run)
