@@ -49,8 +49,8 @@ class Checkpoint:
     """Of `mix` (the mixed heads, or a network's only one) and `concat`; empty for one that was not calibrated."""
 
     def confidence_of(self, head: str = "mix") -> Confidence:
-        """What is known of a prediction's confidence, whatever a network's only head is called; a temperature of 1 where
-        nothing is."""
+        """What is known of a prediction's confidence (a network's only head may be called either); a temperature of 1
+        where nothing is."""
         return self.confidence.get(head, self.confidence.get("mix", NOT_CALIBRATED))
 
     def network(self) -> Network:

@@ -37,7 +37,7 @@ def calibrate(
 
     check_tensors(checkpoint)
     check_photo_folder(data)
-    check_writable(checkpoint.parent, data)
+    check_writable(checkpoint.parent)
     loading_pytorch()
     import torch
 
