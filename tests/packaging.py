@@ -25,6 +25,8 @@ def main(dist: Path) -> None:
         for package in ("pmsi_mobile", "pmsi_export", "pmsi_bench"):
             files = next((small.parent / "lib").glob(f"python*/site-packages/{package}"))
             assert (files / "py.typed").is_file(), f"{package} has no py.typed"
+        page = next((small.parent / "lib").glob("python*/site-packages/pmsi_export/web/page"))
+        assert {"index.html", "app.css", "sw.js", "js", "icons"} <= {path.name for path in page.iterdir()}
         run(small / "python", "-c", f"from PIL import Image; Image.new('RGB', (80, 80), 'teal').save({str(photo)!r})")
         run(small / "pmsi-predict", FIXTURES / "ckpt.tflite", photo)
         run(small / "pmsi-export", "--info", FIXTURES / "ckpt.tflite")

@@ -29,6 +29,7 @@ FILES = {
     "export/test_mil.py",
     "export/test_pair_sums.py",
     "export/test_quantise.py",
+    "export/test_web_browser.py",
     "export/test_worker.py",
     "pmsi_mobile/test_calibrate.py",
     "pmsi_mobile/test_commands.py",

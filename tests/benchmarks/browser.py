@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-_CHROMIUM = next(
+CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
 )
 
-needs_browser = pytest.mark.skipif(not _CHROMIUM, reason="no Chromium here: apt-get install chromium")
+needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: apt-get install chromium")
 
 
 def assert_looks_right(page: Path) -> None:
@@ -29,7 +29,7 @@ def assert_looks_right(page: Path) -> None:
 
 
 def _browse(page: Path, *arguments: str) -> str:
-    command = [_CHROMIUM, "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    command = [CHROMIUM, "--headless", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
     command += ["--disable-background-networking", "--disable-component-update", f"--user-data-dir={page.parent}/user"]
     # Chromium refuses its sandbox to root.
     command += ["--no-sandbox"] * (os.geteuid() == 0)

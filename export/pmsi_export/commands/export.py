@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pmsi_export.formats.choice import choose
-from pmsi_export.formats.registry import COMPRESSED, FORMATS, INT8_WEIGHTS, PRECISIONS
+from pmsi_export.formats.registry import COMPRESSED, FORMATS, INT8_WEIGHTS, PRECISIONS, get_format
 from pmsi_export.graph.variant import Variant
 from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.jobs.subprocesses import Failure, export_apart, prepare_int8_apart, silence_tracker, stop_all
@@ -25,7 +25,9 @@ def export(
     checkpoints: Annotated[
         list[Path],
         typer.Argument(
-            metavar="CHECKPOINT", help="ckpt.pt of pmsi-train; with --info or --diagnose files of pmsi-export."
+            metavar="CHECKPOINT",
+            help="ckpt.pt of pmsi-train; with --info or --diagnose files of pmsi-export, with --web too; "
+            "with --serve a folder that --web made.",
         ),
     ],
     formats: Annotated[
@@ -64,6 +66,24 @@ def export(
             metavar="android_demo", help="Folder of the demo app: put the files that it can open into it too."
         ),
     ] = None,
+    web: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Make a page that runs the .tflite files in any browser, a phone's too: files for a web server.",
+        ),
+    ] = None,
+    web_runtime: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Folder with the page's runtime, as npm pack gives it [default: fetched from npm once]."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Fetch the page's runtime without asking.")] = False,
+    served: Annotated[
+        bool, typer.Option("--serve", help="Only serve a folder that --web made, on this machine.")
+    ] = False,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of --serve.")] = 8000,
     name: Annotated[
         str | None, typer.Option(help="Name of the files without suffix [default: the checkpoint's].")
     ] = None,
@@ -95,6 +115,13 @@ def export(
 
         show_diagnosis(checkpoints, "int8" in precisions, calibration, as_json)
         return
+    if web and all(path.suffix == get_format("tflite").suffix for path in checkpoints):
+        from pmsi_export.commands._web import next_step, prepare_page
+        from pmsi_export.web.site import write_site
+
+        write_site(checkpoints, prepare_page(web, [get_format("tflite")], web_runtime, yes), web)
+        say(next_step(web))
+        return
     if len(checkpoints) > 1:
         raise PmsiError(f"one at a time: {checkpoints[1]} is one too many")
     checkpoint = checkpoints[0]
@@ -102,6 +129,11 @@ def export(
         from pmsi_export.commands._info import show
 
         show(checkpoint, as_json)
+        return
+    if served:
+        from pmsi_export.commands._web import serve_page
+
+        serve_page(checkpoint, port)
         return
     from pmsi_export.commands._export_output import print_table, row, why_not
     from pmsi_export.contract.schema import write_labels
@@ -123,6 +155,12 @@ def export(
         calibrating = calibration_photos(calibration, checkpoint, needed=needed)
     if android:
         check_app(android, [known for known, _ in chosen])
+    runtime = None
+    if web:
+        from pmsi_export.commands._web import next_step, prepare_page
+        from pmsi_export.web.site import WEB_FORMAT, write_site
+
+        runtime = prepare_page(web, [known for known, _ in chosen], web_runtime, yes)
     check_tensors(checkpoint)
     if data:
         check_photo_folder(data)
@@ -154,15 +192,22 @@ def export(
         for name in put_into_app(outcomes, android):
             say(f"note: removed {name} from the app: it is of another checkpoint, or was rejected now", err=True)
 
+    runnable = [job.target for job in good if runtime and job.format == WEB_FORMAT]
+    if web and runtime and runnable:
+        write_site(runnable, runtime, web)
+
     if as_json:
         typer.echo(json.dumps([row(job, outcome) for job, outcome in outcomes]))
     else:
         print_table(outcomes)
         for reason, names in refused.items():
             say(f"{', '.join(names)} cannot be written {reason}")
-        if good:
-            bench = f"pmsi-bench {shlex.join(str(job.target) for job in good)}"
-            say(f"next: open {android} in Android Studio and press Run" if android else f"next: {bench}")
+        if android and good:
+            say(f"next: open {android} in Android Studio and press Run")
+        elif web and runnable:
+            say(next_step(web))
+        elif good:
+            say(f"next: pmsi-bench {shlex.join(str(job.target) for job in good)}")
     failed = [f"{job.target.name} ({why})" for job, outcome in outcomes if (why := why_not(outcome))]
     if failed:
         raise MeasurementError(f"{len(failed)} of {len(jobs)} files failed: {', '.join(failed)}")

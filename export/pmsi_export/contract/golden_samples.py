@@ -90,6 +90,17 @@ def golden_of(model: Path, contract: Contract) -> GoldenSamples | None:
 
     Raises PmsiError when they cannot be read.
     """
+    found = _find(model, contract)
+    return found and found[1]
+
+
+def golden_path(model: Path, contract: Contract) -> Path | None:
+    """Where they are. Raises PmsiError when they cannot be read."""
+    found = _find(model, contract)
+    return found and found[0]
+
+
+def _find(model: Path, contract: Contract) -> tuple[Path, GoldenSamples] | None:
     for path in sorted(model.parent.glob("*.golden.zip")):
         try:
             with zipfile.ZipFile(path) as archive:
@@ -100,7 +111,7 @@ def golden_of(model: Path, contract: Contract) -> GoldenSamples | None:
                 f"{path} does not hold golden samples ({_reason(error)}): export the checkpoint again, or delete it"
             ) from None
         if samples:
-            return samples
+            return path, samples
     return None
 
 

@@ -1,0 +1,55 @@
+/** What the model's contract says. */
+
+import { byId, describe, element } from "../dom.js";
+import { percent } from "../measure/gate.js";
+import { RIGHT, threshold } from "../network/answer.js";
+
+/** @typedef {import("../session.js").Opened} Opened */
+/** @typedef {import("../contract/contract.js").Contract} Contract */
+
+export class DetailsScreen {
+  #table = byId("details-table", HTMLElement);
+  #classes = byId("details-classes", HTMLElement);
+  #count = byId("details-count", HTMLElement);
+
+  /** @param {Opened} opened */
+  use({ name, bytes, contract, sealed, runtime }) {
+    const { model, preprocessing, parity, classes, output } = contract;
+    const heads = model.stages ? `, ${model.stages} stages, ${model.heads} heads, width ${model.width}` : "";
+    const measured = parity.photos ?? parity.golden;
+    describe(this.#table, [
+      ["file", `${name}, ${(bytes / 1e6).toFixed(1)} MB`],
+      ["network", `${model.method}, ${model.backbone}${heads}`],
+      ["precision", contract.precision],
+      ["input", `${preprocessing.crop} x ${preprocessing.crop} pixels, the middle of ${preprocessing.resize} x ${preprocessing.resize}`],
+      ["output", output.top_k ? `the ${output.top_k} largest probabilities` : "a probability for each class"],
+      ["export's gate", `${parity.status}${parity.reason ? `: ${parity.reason}` : ""}`],
+      ...accuracy(measured),
+      ["sure from", certainty(contract)],
+      ["exported", contract.created.slice(0, 10)],
+      ["contract", sealed ? "unchanged since it was exported" : "not protected: written by an earlier version"],
+      ["runtime", runtime],
+    ]);
+    this.#count.textContent = `${classes.length} classes`;
+    this.#classes.replaceChildren(...classes.map((label) => element("li", {}, label)));
+  }
+}
+
+/**
+ * @param {import("../contract/contract.js").Measured | null | undefined} measured
+ * @returns {[string, string][]}
+ */
+function accuracy(measured) {
+  if (!measured) return [];
+  const top1 = measured.top1 === null || measured.top1 === undefined ? "" : `, ${percent(measured.top1)} of them right`;
+  return [["measured on", `${measured.images} photos${top1}`]];
+}
+
+/** @param {Contract} contract */
+function certainty(contract) {
+  const least = threshold(contract);
+  if (least === null) return `not measured: the page cannot say when it is not sure`;
+  const coverage = contract.confidence?.answers.find(({ right }) => right === RIGHT)?.coverage;
+  const answered = coverage === undefined ? "" : `, which ${percent(coverage)} of ${contract.confidence?.photos} photos reach`;
+  return `${percent(least)}${answered}: of answers above it, ${percent(RIGHT)} were right`;
+}
