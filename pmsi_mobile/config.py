@@ -26,7 +26,7 @@ PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
-MethodName = Literal["rmg-pmsi", "baseline"]
+MethodName = Literal["rmg-pmsi", "baseline", "pmg", "bcnn", "hbp", "pc", "api"]
 Augment = Literal["none", "rmg", "jigsaw", "cutmix", "mixup", "snapmix"]
 MIXES_PHOTOS = ("cutmix", "mixup", "snapmix")
 """Augmentations that make one photo of two of different classes."""
@@ -130,9 +130,9 @@ class TrainConfig(_Section):
     weight_decay: float = Field(5e-4, ge=0)
     augment: Augment | Literal["method"] = "method"
     """`rmg`: recursive mosaics; `jigsaw`: grids of shuffled tiles; `cutmix`, `mixup`, `snapmix`: two photos in one, the
-    same in all phases of a batch; `method`: the method's own, rmg for rmg-pmsi, none for baseline."""
+    same in all phases of a batch; `method`: the method's own, rmg for rmg-pmsi, jigsaw for pmg, none for others."""
     concat_weight: PositiveFloat = 1.0
-    """Weight of the concat classifier's loss."""
+    """Weight of the concat classifier's loss in rmg-pmsi; in pmg it is 2."""
     label_smoothing: Fraction = 0.0
     """Share of each label that is spread over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
@@ -171,7 +171,8 @@ class Config(_Section):
     """A whole run."""
 
     method: MethodName = "rmg-pmsi"
-    """`baseline` is the plain backbone classifier, trained with cross entropy."""
+    """`baseline` is the plain backbone classifier, trained with cross entropy; the others are what the paper's Table V
+    compares with."""
     seed: int = Field(0, ge=0)
     model: ModelConfig = ModelConfig()
     mosaic: MosaicConfig = MosaicConfig()
@@ -182,7 +183,18 @@ class Config(_Section):
     @property
     def staged(self) -> bool:
         """Whether the method has heads on several stages, which are mixed."""
-        return self.method == "rmg-pmsi"
+        return self.method in ("rmg-pmsi", "pmg")
+
+    @model_validator(mode="after")
+    def _augmentation_fits(self) -> "Config":
+        augment = self.train.augment
+        if augment in ("rmg", "jigsaw") and not (self.staged and self.model.progressive):
+            raise ValueError(
+                f"train.augment={augment} shuffles tiles in the phases of stages, which are not trained here"
+            )
+        if augment in MIXES_PHOTOS and self.method in ("pc", "api"):
+            raise ValueError(f"train.augment={augment} mixes classes, and {self.method} compares photos of one class")
+        return self
 
     @model_validator(mode="after")
     def _teacher_sees_whole_photos(self) -> "Config":

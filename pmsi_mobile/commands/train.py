@@ -21,7 +21,9 @@ def train(
         typer.Argument(help="Folder of class folders (with or without train/val/test), CUB, Cars or Aircraft."),
     ] = None,
     preset: Annotated[str | None, typer.Option(help="Recipe: paper, released or mobile [default: mobile].")] = None,
-    method: Annotated[str | None, typer.Option(help="rmg-pmsi or baseline (the plain backbone classifier).")] = None,
+    method: Annotated[
+        str | None, typer.Option(help="rmg-pmsi, baseline (the plain classifier), pmg, bcnn, hbp, pc or api.")
+    ] = None,
     augment: Annotated[
         str | None,
         typer.Option(help="none, rmg, jigsaw, cutmix, mixup, or snapmix [default: the method's own]."),

@@ -1,6 +1,7 @@
 """Photos as batches of uint8 tensors. Every random choice is a function of (seed, epoch, photo), so that a resumed
 run sees the same pixels whatever the number of loader processes or the point of interruption."""
 
+import math
 import os
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -21,6 +22,7 @@ from pmsi_mobile.data.transforms import centre_crop, draw_view, view_of
 from pmsi_mobile.errors import PmsiError
 
 _ORDER, _AUGMENT = 0, 1
+_PER_CLASS = 4
 _DECODED = 2
 """A training photo that is resized with averaging is decoded at this many times the resized side or more."""
 
@@ -116,13 +118,15 @@ def steps_per_epoch(photos: int, batch_size: int, processes: int = 1) -> int:
     return max(1, photos // (batch_size * processes))
 
 
-def epoch_batches(
-    photos: int, batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1
+def shuffled_batches(
+    labels: Sequence[int], batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1
 ) -> list[list[int]]:
     """This process's batches of photo indices in one epoch: shuffled, no photo twice, the last partial batch dropped.
 
-    Raises PmsiError when a process would get fewer than two photos (BatchNorm needs two).
+    labels: the class of each photo. Raises PmsiError when a process would get fewer than two photos (BatchNorm needs
+    two).
     """
+    photos = len(labels)
     batch_size = min(batch_size, photos // processes)
     if batch_size < 2:
         raise PmsiError(f"{photos} training photos are too few for {processes} processes: at least two each are needed")
@@ -131,6 +135,41 @@ def epoch_batches(
     share = order[rank::processes]
     steps = steps_per_epoch(photos, batch_size, processes)
     return [share[step * batch_size : (step + 1) * batch_size] for step in range(steps)]
+
+
+def balanced_batches(
+    labels: Sequence[int], batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1
+) -> list[list[int]]:
+    """This process's batches of photo indices in one epoch: of each of batch_size // 4 random classes four photos, or
+    more where there are fewer classes.
+
+    As many batches as of shuffled photos. A class's photos come in a random order, in another when too few are left;
+    twice in a batch where the class has too few. Raises PmsiError for batches of fewer than four photos.
+    """
+    if batch_size < _PER_CLASS:
+        raise PmsiError(
+            f"batches of {batch_size} photos hold no pairs of two classes: set train.batch_size to 4 or more"
+        )
+    generator = torch.Generator().manual_seed(derive_seed(seed, _ORDER, epoch))
+    by_class: dict[int, list[int]] = {}
+    for photo, label in enumerate(labels):
+        by_class.setdefault(label, []).append(photo)
+    classes = min(max(2, batch_size // _PER_CLASS), len(by_class))
+    each = batch_size // classes
+    left: dict[int, list[int]] = {label: [] for label in by_class}
+    batches = []
+    for _ in range(steps_per_epoch(len(labels), batch_size, processes) * processes):
+        batch = []
+        for index in torch.randperm(len(by_class), generator=generator)[:classes].tolist():
+            label, photos = list(by_class.items())[index]
+            if len(left[label]) < each:
+                rounds = math.ceil(each / len(photos))
+                orders = [torch.randperm(len(photos), generator=generator).tolist() for _ in range(rounds)]
+                left[label] = [photos[index] for order in orders for index in order]
+            batch += left[label][:each]
+            del left[label][:each]
+        batches.append(batch)
+    return batches[rank::processes]
 
 
 def train_loader(dataset: TrainPhotos, batches: list[list[int]], workers: int) -> DataLoader[tuple[Tensor, int]]:

@@ -1,32 +1,48 @@
 """The methods by the names under which configurations know them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from pmsi_mobile.config import Augment, Config, MethodName, ModelConfig
-from pmsi_mobile.methods import baseline, rmg_pmsi
+from pmsi_mobile.data.loading import balanced_batches, shuffled_batches
+from pmsi_mobile.methods import api, pc, pmg, rmg_pmsi
+from pmsi_mobile.methods.api import APINet
 from pmsi_mobile.methods.baseline import BaselineNet
+from pmsi_mobile.methods.bcnn import BCNNNet
+from pmsi_mobile.methods.hbp import HBPNet
+from pmsi_mobile.methods.objective import Objective, cross_entropy
+from pmsi_mobile.methods.pc import PCNet
 from pmsi_mobile.methods.phase import Phase
+from pmsi_mobile.methods.pmg import PMGNet
+from pmsi_mobile.methods.pooled import PooledNet, one_phase
 from pmsi_mobile.methods.rmg_pmsi import PMSINet
 from pmsi_mobile.network.weights import load_but_last
 from pmsi_mobile.tensor_files import read_tensors
 
-Network = PMSINet | BaselineNet
+Network = PMSINet | PooledNet
 
 
 class Method(NamedTuple):
     """How a method is trained. network(configuration, classes) builds its network; phases(configuration, heads) are
-    those of a batch, in the order in which they are optimised; augment: what `train.augment=method` stands for."""
+    those of a batch, in the order in which they are optimised; objective is what each of them minimises; batches draws
+    an epoch's; augment is what `train.augment=method` stands for."""
 
     network: Callable[[ModelConfig, int], Network]
-    phases: Callable[[Config, tuple[str, ...]], tuple[Phase, ...]]
+    phases: Callable[[Config, tuple[str, ...]], tuple[Phase, ...]] = one_phase
+    objective: Objective = cross_entropy
+    batches: Callable[[Sequence[int], int, int, int, int, int], list[list[int]]] = shuffled_batches
     augment: Augment = "none"
 
 
 METHODS: Mapping[MethodName, Method] = {
-    "rmg-pmsi": Method(PMSINet, rmg_pmsi.phases, "rmg"),
-    "baseline": Method(BaselineNet, baseline.phases),
+    "rmg-pmsi": Method(PMSINet, rmg_pmsi.phases, augment="rmg"),
+    "baseline": Method(BaselineNet),
+    "pmg": Method(PMGNet, pmg.phases, augment="jigsaw"),
+    "bcnn": Method(BCNNNet),
+    "hbp": Method(HBPNet),
+    "pc": Method(PCNet, objective=pc.objective),
+    "api": Method(APINet, objective=api.objective, batches=balanced_batches),
 }
 
 

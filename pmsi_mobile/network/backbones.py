@@ -109,6 +109,25 @@ def build_backbone(
     return backbone
 
 
+def last_blocks(backbone: StagedBackbone | TimmBackbone, count: int) -> StagedBackbone:
+    """A backbone that gives the maps of its last stage's last `count` blocks, in place of stages.
+
+    Raises PmsiError for one that is not cut into blocks, or into fewer.
+    """
+    blocks = list(backbone.stages[-1].children()) if isinstance(backbone, StagedBackbone) else []
+    if len(blocks) < count or not isinstance(backbone, StagedBackbone):
+        raise PmsiError(
+            f"this backbone's last stage has no {count} blocks to take features from: use mobilenet_v2 or resnet34"
+        )
+    before = [*backbone.stages[:-1], nn.Sequential(*blocks[:-count])]
+    channels = [_out_channels(block) for block in blocks[-count:]]
+    return StagedBackbone([*before, *blocks[-count:]], tuple(channels), count)
+
+
+def _out_channels(block: nn.Module) -> int:
+    return [module for module in block.modules() if isinstance(module, nn.Conv2d)][-1].out_channels
+
+
 def _build_timm(name: str, used: int, weights: str) -> TimmBackbone:
     try:
         backbone = TimmBackbone(name, weights == "imagenet", used)

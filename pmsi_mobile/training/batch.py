@@ -10,8 +10,9 @@ from torch.optim import Optimizer
 from pmsi_mobile.augmentations.mosaic import PAPER_MAX_RECURSION, jigsaw, recursive_mosaic
 from pmsi_mobile.config import Augment, Config, MosaicConfig, TrainConfig
 from pmsi_mobile.data.transforms import normalise
+from pmsi_mobile.methods.objective import Targets
 from pmsi_mobile.methods.phase import Phase
-from pmsi_mobile.methods.registry import augmentation
+from pmsi_mobile.methods.registry import METHODS, augmentation
 from pmsi_mobile.training.distillation import Teachers
 from pmsi_mobile.training.loss import Loss
 from pmsi_mobile.training.mixes import mix_photos
@@ -38,11 +39,12 @@ def train_batch(
     soft_labels = teachers.soft_labels(images) if teachers else None
     augment = augmentation(config)
     whole = normalise(images, config.preprocessing)
-    inputs, targets = mix_photos(augment, whole, labels, accelerator.unwrap_model(model), loss_of.classes, generator)
+    inputs, mixed = mix_photos(augment, whole, labels, accelerator.unwrap_model(model), loss_of.classes, generator)
+    targets = Targets(mixed, soft_labels)
     for index, phase in enumerate(plan):
         optimizer.zero_grad(set_to_none=True)
-        logits = model(phase_input(inputs, phase, augment, config.mosaic, generator), phase=index)
-        loss = loss_of(logits, targets, soft_labels)
+        seen = phase_input(inputs, phase, augment, config.mosaic, generator)
+        loss = METHODS[config.method].objective(model, seen, index, targets, loss_of)
         accelerator.backward(phase.loss_weight * loss)
         optimizer.step()
         losses.append(loss.detach())

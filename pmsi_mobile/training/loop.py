@@ -31,9 +31,9 @@ from pmsi_mobile.data.loading import (
     EvalPhotos,
     TrainPhotos,
     derive_seed,
-    epoch_batches,
     eval_loader,
     evaluation_keys,
+    shuffled_batches,
     steps_per_epoch,
     train_loader,
     training_keys,
@@ -42,7 +42,7 @@ from pmsi_mobile.data.splits import DataSet, Photo
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.errors import Interrupted, MeasurementError
 from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
-from pmsi_mobile.methods.registry import Network, build_network, phases
+from pmsi_mobile.methods.registry import METHODS, Network, build_network, phases
 from pmsi_mobile.training.batch import image_passes, train_batch
 from pmsi_mobile.training.batch_norm import precise_statistics
 from pmsi_mobile.training.distillation import Teachers
@@ -82,8 +82,8 @@ class Trainer:
         memory_format = torch.channels_last if config.train.channels_last else torch.contiguous_format
         self.network.to(device=accelerator.device, memory_format=memory_format)  # type: ignore[call-overload]
         self.plan = phases(config, self.network.head_names)
-        labels = torch.tensor([photo.label for photo in data.train])
-        self.loss = Loss(config.train, labels, len(data.classes)).to(accelerator.device)
+        self.labels = [photo.label for photo in data.train]
+        self.loss = Loss(config.train, torch.tensor(self.labels), len(data.classes)).to(accelerator.device)
         self.teachers = Teachers(config.train, data.classes, accelerator.device) if config.train.teacher else None
         self.steps = steps_per_epoch(len(data.train), config.train.batch_size, accelerator.num_processes)
         self.optimizer: Optimizer = build_optimizer(self.network, config.train)
@@ -185,7 +185,7 @@ class Trainer:
     def _plain_photos(self) -> list[Photo]:
         config, accelerator = self.config, self.accelerator
         rank, processes, size = accelerator.process_index, accelerator.num_processes, config.train.batch_size
-        batches = epoch_batches(len(self.data.train), size, config.seed, 0, rank, processes)
+        batches = shuffled_batches(self.labels, size, config.seed, 0, rank, processes)
         count = max(1, config.train.precise_bn // (size * processes))
         return [self.data.train[index] for batch in batches[:count] for index in batch]
 
@@ -223,7 +223,8 @@ class Trainer:
         if frozen and train.freeze_bn:
             self.network.backbone.eval()
         rank, processes = accelerator.process_index, accelerator.num_processes
-        batches = epoch_batches(len(self.data.train), train.batch_size, config.seed, epoch, rank, processes)
+        draw = METHODS[config.method].batches
+        batches = draw(self.labels, train.batch_size, config.seed, epoch, rank, processes)
         photos = TrainPhotos(
             self.data.train, config.preprocessing, config.seed, epoch, train.resize == "mixed", self.cache
         )

@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pmsi_mobile.config import TrainConfig
+from pmsi_mobile.methods.objective import Targets
 
 
 class Loss:
@@ -19,10 +20,9 @@ class Loss:
         self.classes = classes
         self.class_weights = balanced_weights(labels, classes) if config.class_weights == "balanced" else None
 
-    def __call__(self, logits: Tensor, labels: Tensor, soft_labels: Tensor | None = None) -> Tensor:
-        """logits [B, K]; labels [B], or how much of each class [B, K]; soft_labels: probabilities [B, K] at
-        `train.temperature` -> scalar."""
-        config = self.config
+    def __call__(self, logits: Tensor, targets: Targets) -> Tensor:
+        """logits [B, K], targets, soft labels at `train.temperature` -> scalar."""
+        config, (labels, soft_labels) = self.config, targets
         entropy = F.cross_entropy(logits, labels, self.class_weights, label_smoothing=config.label_smoothing)
         if soft_labels is None:
             return entropy

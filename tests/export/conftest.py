@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint, save_checkpoint
 from pmsi_mobile.confidence.record import Answers, Confidence
 from pmsi_mobile.data.transforms import eval_transform, normalise
+from pmsi_mobile.methods.pooled import PooledNet
 from pmsi_mobile.methods.registry import Network, build_network
 from pmsi_mobile.network.mixing import mix
 from tests.conftest import randomise, small_config
@@ -68,10 +69,12 @@ def enliven(network: Network, images: Tensor) -> None:
         if isinstance(module, _BatchNorm):
             module.running_var.mul_(1.3)
     logits = network(images)
-    for position, head in enumerate(network.classifiers):
+    heads = [network.classifier] if isinstance(network, PooledNet) else network.classifiers
+    for position, head in enumerate(heads):
+        *_, linear = head.modules()
         mean, spread = logits[:, position].mean(dim=0), logits[:, position].std(dim=0)
-        head[-1].weight.mul_((1 / spread)[:, None])
-        head[-1].bias.sub_(mean).div_(spread)
+        linear.weight.mul_((1 / spread)[:, None])
+        linear.bias.sub_(mean).div_(spread)
 
 
 def make_checkpoint(path: Path, *, swap_golden_channels: bool = False, **overrides: object) -> Path:

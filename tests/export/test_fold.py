@@ -83,6 +83,14 @@ def test_the_folded_baseline_gives_what_the_baseline_gives(backbone):
     assert layers_left(graph) == []
 
 
+@pytest.mark.parametrize("method", ["pmg", "bcnn", "hbp", "pc", "api"])
+def test_the_methods_that_the_paper_compares_with_are_folded_too(method):
+    config, network = build(method=method)
+    graph = fold(network, config.preprocessing, "logits")
+    assert_equal(network, graph, config.preprocessing, "logits")
+    assert layers_left(graph) == []
+
+
 @pytest.mark.parametrize("parts", [{"model__gates": False}, {"model__progressive": False}])
 def test_parts_of_the_method_are_folded_too(parts):
     config, network = build(**parts)

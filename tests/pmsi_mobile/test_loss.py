@@ -12,6 +12,7 @@ from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.methods.objective import Targets
 from pmsi_mobile.methods.registry import build_network
 from pmsi_mobile.network.mixing import mix
 from pmsi_mobile.training.distillation import Teachers
@@ -47,11 +48,11 @@ def teacher_file(path, seed=0, classes=CLASSES, **overrides):
 
 
 def test_the_published_recipes_minimise_the_cross_entropy():
-    assert torch.equal(Loss(train_config(), LABELS, 3)(LOGITS, LABELS), F.cross_entropy(LOGITS, LABELS))
+    assert torch.equal(Loss(train_config(), LABELS, 3)(LOGITS, Targets(LABELS)), F.cross_entropy(LOGITS, LABELS))
 
 
 def test_smoothed_labels_have_a_share_for_every_class():
-    smoothed = Loss(train_config(label_smoothing=0.3), LABELS, 3)(LOGITS, LABELS)
+    smoothed = Loss(train_config(label_smoothing=0.3), LABELS, 3)(LOGITS, Targets(LABELS))
     targets = 0.7 * F.one_hot(LABELS, 3) + 0.1
     assert torch.allclose(smoothed, -(targets * LOGITS.log_softmax(1)).sum(1).mean())
 
@@ -60,16 +61,16 @@ def test_balanced_classes_weigh_the_same_however_many_photos_they_have():
     weights = balanced_weights(torch.tensor([0] * 6 + [1] * 3 + [2]), 3)
     assert torch.allclose(weights * torch.tensor([6.0, 3.0, 1.0]), torch.full((3,), 10 / 3))
     loss = Loss(train_config(class_weights="balanced"), LABELS, 3)
-    assert torch.allclose(loss(LOGITS, LABELS), F.cross_entropy(LOGITS, LABELS, balanced_weights(LABELS, 3)))
+    assert torch.allclose(loss(LOGITS, Targets(LABELS)), F.cross_entropy(LOGITS, LABELS, balanced_weights(LABELS, 3)))
 
 
 def test_the_distillation_loss_is_that_of_hinton():
     soft = torch.tensor([[0.7, 0.2, 0.1]] * 4)
-    loss = Loss(train_config(distill_weight=0.25, temperature=4), LABELS, 3)(LOGITS, LABELS, soft)
+    loss = Loss(train_config(distill_weight=0.25, temperature=4), LABELS, 3)(LOGITS, Targets(LABELS, soft))
     divergence = (soft * (soft.log() - (LOGITS / 4).log_softmax(1))).sum(1).mean()
     assert torch.allclose(loss, 0.75 * F.cross_entropy(LOGITS, LABELS) + 0.25 * 16 * divergence)
     student = (4 * soft.log()).requires_grad_()
-    alone = Loss(train_config(distill_weight=1, temperature=4), LABELS, 3)(student, LABELS, soft)
+    alone = Loss(train_config(distill_weight=1, temperature=4), LABELS, 3)(student, Targets(LABELS, soft))
     assert alone.item() == pytest.approx(0, abs=1e-5)
 
 

@@ -15,10 +15,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_linear_bn_eval
 
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.methods.baseline import BaselineNet
+from pmsi_mobile.methods.pooled import PooledNet
 from pmsi_mobile.methods.registry import Network
 from pmsi_mobile.methods.rmg_pmsi import PMSINet
 from pmsi_mobile.network.backbones import StagedBackbone, TimmBackbone
+from pmsi_mobile.network.poolings import GlobalAverage
 
 
 class MixGraph(nn.Module):
@@ -94,17 +95,24 @@ class MeanOfProbabilities(nn.Module):
         return sum(others, first) / len(hidden)
 
 
-class BaselineHead(nn.Module):
-    """The last stage's map -> probabilities [B, K]: global average, linear, softmax."""
+class PooledHead(nn.Module):
+    """The backbone's maps -> probabilities [B, K]: pooling, linear, softmax."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, pooling: nn.Module, linear: nn.Linear) -> None:
         super().__init__()
+        self.pooling = pooling
         self.linear = linear
 
     def forward(self, maps: list[Tensor]) -> Tensor:
+        return self.linear(self.pooling(maps)).softmax(dim=1)
+
+
+class WholeAverage(nn.Module):
+    """The last map's mean over its places, as a pooling of the map's size, which every delegate has."""
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
         last = maps[-1]
-        pooled = F.avg_pool2d(last, [int(side) for side in last.shape[-2:]])
-        return self.linear(pooled.flatten(1)).softmax(dim=1)
+        return F.avg_pool2d(last, [int(side) for side in last.shape[-2:]]).flatten(1)
 
 
 class ChannelScale(nn.Module):
@@ -130,17 +138,17 @@ def fold(
 ) -> MixGraph:
     """Fold a training network into its inference graph; `network` is not changed.
 
-    mix_rule: `logits` or `probabilities` (Eq. 8). head: `mix`, or `concat` for Eq. 7's classifier alone. The baseline,
-    with its one head, looks at neither. top_k: end in the classes of the largest probabilities. temperature: what the
-    logits are divided by; it goes into the last linear layers.
+    mix_rule: `logits` or `probabilities` (Eq. 8). head: `mix`, or `concat` for Eq. 7's classifier alone. A network with
+    one head looks at neither. top_k: end in the classes of the largest probabilities. temperature: what the logits are
+    divided by; it goes into the last linear layers.
     Raises PmsiError when a timm backbone cannot be traced.
     """
     exact = copy.deepcopy(network).eval().double().requires_grad_(False)
     mean, std = (
         torch.tensor(values, dtype=torch.double).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std)
     )
-    if isinstance(exact, BaselineNet):
-        folded: nn.Module = _baseline_head(exact, temperature)
+    if isinstance(exact, PooledNet):
+        folded: nn.Module = _pooled_head(exact, temperature)
     else:
         folded = _interaction_head(exact, mix_rule, head, temperature)
     return MixGraph(255 * mean, _fold_backbone(exact.backbone, 1 / (255 * std)), folded, top_k).float().eval()
@@ -219,9 +227,10 @@ def _interaction_head(network: PMSINet, mix_rule: str, head: str, temperature: f
     return InteractionHead(smooth, mlp, nn.ModuleList(hidden), mix)
 
 
-def _baseline_head(network: BaselineNet, temperature: float) -> BaselineHead:
-    _dropout, linear = network.classifier
-    return BaselineHead(_divided(cast(nn.Linear, linear), temperature))
+def _pooled_head(network: PooledNet, temperature: float) -> PooledHead:
+    pooling = WholeAverage() if isinstance(network.pooling, GlobalAverage) else network.pooling
+    *_, linear = network.classifier.modules()
+    return PooledHead(pooling, _divided(cast(nn.Linear, linear), temperature))
 
 
 def _fold_smooth(block: list[Any]) -> nn.Sequential:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from pmsi_export.checks.gates import agreement, failed_too, judge, not_measured
 from pmsi_export.checks.photos import EvaluationPhotos, check_calibration
@@ -38,6 +39,9 @@ from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.resizes import RESIZES
 from pmsi_mobile.errors import MeasurementError, PmsiError
 from pmsi_mobile.files import sha256, size_bytes
+
+_WIDEST = 16_384
+"""Inputs of a layer whose weights are rounded for few bits: their covariance takes 1 GB."""
 
 
 def export(job: Job) -> Exported:
@@ -82,6 +86,7 @@ def prepare_int8(
     loaded = load_variant(checkpoint, variant)
     config, temperature = loaded.config, loaded.confidence_of(variant.head).temperature
     graph = fold(loaded.network(), config.preprocessing, config.model.mix, variant.head, None, temperature)
+    _check_widths(graph, loaded)
     images = load_images(photos, config.preprocessing)
     check_calibration(images, loaded)
     weights = quantise(graph, images, paired_sums=paired_sums).state_dict()
@@ -103,6 +108,7 @@ def _graph(checkpoint: Checkpoint, job: Job) -> tuple[MixGraph, NDArray[np.uint8
     if job.precision == "fp16":
         return round_to_half(graph, checkpoint.golden.images, biases=job.known.half_biases), None
     if job.precision in COMPRESSED:
+        _check_widths(graph, checkpoint)
         return compress(graph, _calibration_images(checkpoint, job), job.precision), None
     if job.quantised is None:
         return graph, None
@@ -118,6 +124,15 @@ def _check_mix(checkpoint: Checkpoint, job: Job) -> None:
         raise PmsiError(
             "int8 would round the probabilities that model.mix=probabilities averages to steps of 1/255: "
             "export fp16 or int8-dynamic, or --head concat"
+        )
+
+
+def _check_widths(graph: MixGraph, checkpoint: Checkpoint) -> None:
+    widest = max(module.in_features for module in graph.modules() if isinstance(module, nn.Linear))
+    if widest > _WIDEST:
+        raise PmsiError(
+            f"{checkpoint.config.method} ends in a layer of {widest:,} inputs, too many for rounding its weights "
+            f"(a covariance of {4 * widest**2 / 1e9:.0f} GB): export fp32, fp16 or int8-dynamic"
         )
 
 
