@@ -12,6 +12,7 @@ from PIL import Image
 
 from pmsi_export.contract.schema import Contract
 from pmsi_export.formats.open import read_contract
+from pmsi_export.formats.tflite.metadata import with_metadata
 from tests.export.test_fixtures import FOLDER
 
 TFLITE = sorted(FOLDER.glob("*.tflite"))
@@ -48,6 +49,33 @@ pixels = numpy.asarray(resized.crop((left, left, left + crop, left + crop))).tra
 kind = {"tensor(float)": "float32", "tensor(uint8)": "uint8"}[given.type]
 [probabilities] = session.run(None, {given.name: pixels.astype(kind)})
 print(json.dumps([classes[probabilities[0].argmax()], float(probabilities.max())]))
+"""
+
+OPENVINO = """
+import json, sys
+import numpy, openvino
+
+golden, model = sys.argv[1:]
+network = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+[given] = network.inputs
+rows = []
+for image in numpy.load(golden)["images"]:
+    pixels = image[None] if model.endswith(".tflite") else image[None].transpose(0, 3, 1, 2)
+    rows.append(network([pixels.astype(given.element_type.to_dtype())])[0][0].tolist())
+print(json.dumps(rows))
+"""
+
+OPENCV = """
+import json, sys
+import cv2, numpy
+
+golden, model = sys.argv[1:]
+network = cv2.dnn.readNetFromONNX(model)
+rows = []
+for image in numpy.load(golden)["images"]:
+    network.setInput(image[None].transpose(0, 3, 1, 2).astype("float32"))
+    rows.append(network.forward()[0].tolist())
+print(json.dumps(rows))
 """
 
 TENSORFLOW = """
@@ -167,6 +195,33 @@ def test_older_tflite_runtimes_refuse_what_they_would_compute_wrongly():
         assert versions[schema.BuiltinOperator.FULLY_CONNECTED] == version
         # Those before 2.14 look for the buffers inside the flatbuffer.
         assert all(buffer.offset == 0 for buffer in model.buffers)
+
+
+@pytest.mark.parametrize("model", TFLITE, ids=lambda model: model.name)
+def test_operators_have_their_number_where_old_readers_look_for_it(model):
+    """An operator that ai-edge-quantizer added had none there, and is ADD to such a reader."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    written = schema.ModelT.InitFromPackedBuf(with_metadata(model.read_bytes(), read_contract(model)))
+    for code in written.operatorCodes:
+        assert code.deprecatedBuiltinCode == min(code.builtinCode, 127)
+
+
+@pytest.mark.skipif(not find_spec("openvino"), reason="needs openvino")
+@pytest.mark.parametrize("model", [*TFLITE, *ONNX], ids=lambda model: model.name)
+def test_openvino_gives_our_probabilities(model, golden, tmp_path):
+    path = tmp_path / model.name
+    content = model.read_bytes()
+    path.write_bytes(with_metadata(content, read_contract(model)) if model in TFLITE else content)
+    assert np.abs(np.array(answer(OPENVINO, FOLDER / "golden.npz", path)) - golden[model.name]).max() <= 0.03
+
+
+@pytest.mark.skipif(not find_spec("cv2"), reason="needs opencv-python-headless")
+def test_opencv_gives_our_probabilities_from_the_onnx(golden):
+    assert (
+        np.abs(np.array(answer(OPENCV, FOLDER / "golden.npz", FOLDER / "ckpt.onnx")) - golden["ckpt.onnx"]).max()
+        <= 1e-4
+    )
 
 
 @pytest.mark.parametrize("model", TFLITE, ids=lambda model: model.name)

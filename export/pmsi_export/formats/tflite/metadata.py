@@ -31,7 +31,8 @@ def with_metadata(model: bytes, contract: Contract) -> bytes:
     """A TFLite model with the metadata of `contract`, and with what keeps older runtimes from misreading it.
 
     Buffers that ai-edge-quantizer puts behind the flatbuffer, where runtimes before 2.14 do not find them, come into
-    it; operators say the version that they need.
+    it; operators say the version that they need, and their number in the place where readers before 2.4, and OpenVINO,
+    look for it: ai-edge-quantizer leaves it empty for those that it adds, which is the number of ADD.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -40,6 +41,8 @@ def with_metadata(model: bytes, contract: Contract) -> bytes:
         if buffer.offset > 1:
             buffer.data = np.frombuffer(model, np.uint8, buffer.size, buffer.offset)
             buffer.offset = buffer.size = 0
+    for code in tree.operatorCodes:
+        code.deprecatedBuiltinCode = min(code.builtinCode, schema.BuiltinOperator.PLACEHOLDER_FOR_GREATER_OP_CODES)
     if version := FULLY_CONNECTED_VERSION.get(contract.precision):
         for code in tree.operatorCodes:
             if code.builtinCode == schema.BuiltinOperator.FULLY_CONNECTED:
