@@ -28,6 +28,11 @@ def evaluate(
         Resize,
         typer.Option(help="How photos are resized: antialias as in training, or as some clients do."),
     ] = "antialias",
+    corrupt: Annotated[
+        str | None, typer.Option(help="color-jitter, gaussian-noise or gaussian-noise:wrap (Table VII).")
+    ] = None,
+    severity: Annotated[float, typer.Option(min=0, help="Of --corrupt; 1 as in the paper.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of --corrupt.")] = 0,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos at a time.")] = 32,
     place: Annotated[Device, typer.Option("--device", help=DEVICE_HELP)] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
@@ -39,10 +44,12 @@ def evaluate(
     from rich.table import Table
 
     from pmsi_mobile.console.progress import loading_pytorch, progress
+    from pmsi_mobile.data.corruptions import read_corruption
     from pmsi_mobile.data.splits import check_split, known_photos, photos_for_evaluation
     from pmsi_mobile.files import check_photo_folder, check_writable
     from pmsi_mobile.tensor_check import check_tensors
 
+    corruption = read_corruption(corrupt, severity, seed)
     check_split(split)
     check_tensors(checkpoint)
     check_photo_folder(data)
@@ -73,7 +80,8 @@ def evaluate(
         say(f"note: {note}", err=True)
 
     network = loaded.network().to(device)
-    loader = eval_loader(EvalPhotos(photos, config.preprocessing, resize), batch_size, config.data.workers)
+    seen = EvalPhotos(photos, config.preprocessing, resize, corruption=corruption)
+    loader = eval_loader(seen, batch_size, config.data.workers)
     with progress("evaluating") as report:
         outputs = evaluation.run_network(
             network, loader, config.preprocessing, device, lambda done: report(done, len(photos))
@@ -95,11 +103,19 @@ def evaluate(
     if as_json:
         typer.echo(
             json.dumps(
-                {"checkpoint": str(checkpoint), "photos": len(photos), "split": split, "resize": resize, "heads": heads}
+                {
+                    "checkpoint": str(checkpoint),
+                    "photos": len(photos),
+                    "split": split,
+                    "resize": resize,
+                    "corruption": str(corruption) if corruption else None,
+                    "heads": heads,
+                }
             )
         )
         return
-    table = Table(title=escaped(f"{len(photos)} photos of {data}, split {split}, resize {resize}"))
+    how = f", {corruption}" if corruption else ""
+    table = Table(title=escaped(f"{len(photos)} photos of {data}, split {split}, resize {resize}{how}"))
     for column in ("head", "top-1", "95 % interval", "top-5"):
         table.add_column(column, justify="left" if column == "head" else "right")
     for head, values in heads.items():

@@ -15,10 +15,11 @@ from torch.utils.data import DataLoader, Dataset
 
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.cache import Key, ResizedPhotos
+from pmsi_mobile.data.corruptions import Corruption
 from pmsi_mobile.data.images import load_checked
-from pmsi_mobile.data.resizes import RESIZES, Resize, stretch
+from pmsi_mobile.data.resizes import RESIZES, Resize, centre, stretch
 from pmsi_mobile.data.splits import Photo
-from pmsi_mobile.data.transforms import centre_crop, draw_view, view_of
+from pmsi_mobile.data.transforms import as_tensor, draw_view, view_of
 from pmsi_mobile.errors import PmsiError
 
 _ORDER, _AUGMENT = 0, 1
@@ -34,7 +35,7 @@ def derive_seed(*parts: int) -> int:
 
 
 class EvalPhotos(Dataset[tuple[Tensor, int]]):
-    """Photos under the evaluation transform: (uint8 [3, crop, crop], label)."""
+    """Photos under the evaluation transform, corrupted where one says how: (uint8 [3, crop, crop], label)."""
 
     def __init__(
         self,
@@ -42,11 +43,13 @@ class EvalPhotos(Dataset[tuple[Tensor, int]]):
         preprocessing: Preprocessing,
         resize: Resize = "antialias",
         cache: ResizedPhotos | None = None,
+        corruption: Corruption | None = None,
     ) -> None:
         self.photos = photos
         self.preprocessing = preprocessing
         self.resize = resize
         self.cache = cache
+        self.corruption = corruption
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -54,7 +57,8 @@ class EvalPhotos(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         photo = self.photos[index]
         pixels = _resized((photo.path, self.resize, False), self.preprocessing.resize, self.cache)
-        return centre_crop(pixels, self.preprocessing.crop), photo.label
+        cropped = centre(pixels, self.preprocessing.crop)
+        return as_tensor(self.corruption(cropped) if self.corruption else cropped), photo.label
 
 
 class TrainPhotos(Dataset[tuple[Tensor, int]]):

@@ -15,12 +15,7 @@ from pmsi_mobile.data.resizes import RESIZES, Resize, centre, stretch
 
 def eval_transform(photo: Image.Image, preprocessing: Preprocessing, resize: Resize = "antialias") -> Tensor:
     """Stretch, centre crop -> uint8 [3, crop, crop]."""
-    return centre_crop(np.asarray(stretch(photo, preprocessing.resize, resize)), preprocessing.crop)
-
-
-def centre_crop(pixels: NDArray[np.uint8], crop: int) -> Tensor:
-    """Stretched photo [H, W, 3] -> uint8 [3, crop, crop]."""
-    return _as_tensor(centre(pixels, crop))
+    return as_tensor(centre(np.asarray(stretch(photo, preprocessing.resize, resize)), preprocessing.crop))
 
 
 class View(NamedTuple):
@@ -52,7 +47,7 @@ def train_transform(photo: Image.Image, preprocessing: Preprocessing, view: View
 def view_of(pixels: NDArray[np.uint8], crop: int, view: View) -> Tensor:
     """Stretched photo [H, W, 3], cropped and mirrored -> uint8 [3, crop, crop]."""
     cropped = pixels[view.top : view.top + crop, view.left : view.left + crop]
-    return _as_tensor(cropped[:, ::-1] if view.flip else cropped)
+    return as_tensor(cropped[:, ::-1] if view.flip else cropped)
 
 
 def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
@@ -61,7 +56,7 @@ def normalise(images: Tensor, preprocessing: Preprocessing) -> Tensor:
     return (images / 255 - mean) / std
 
 
-def _as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
+def as_tensor(pixels: NDArray[np.uint8]) -> Tensor:
     """uint8 [H, W, 3] -> uint8 [3, H, W]."""
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 

@@ -2,10 +2,9 @@
 
 import torch
 from torch import Tensor
-from torchvision.transforms import v2
 
 from pmsi_mobile.augmentations.snapmix import proportions, snapmix
-from pmsi_mobile.config import Augment
+from pmsi_mobile.config import MIXES_PHOTOS, Augment
 from pmsi_mobile.methods.activation_maps import class_activation_maps
 from pmsi_mobile.methods.registry import Network
 
@@ -21,11 +20,13 @@ def mix_photos(
 
     SnapMix looks at the class activation maps of `network`. CutMix and MixUp draw from PyTorch's global generator.
     """
-    if augment == "cutmix":
-        return v2.CutMix(alpha=CUTMIX_BETA, num_classes=classes)(images, labels)
-    if augment == "mixup":
-        return v2.RandomApply([v2.MixUp(num_classes=classes)], MIXUP_SHARE)(images, labels)
     if augment == "snapmix":
         maps = proportions(class_activation_maps(network, images, labels), *images.shape[-2:])
         return snapmix(images, labels, maps, classes, generator)
-    return images, labels
+    if augment not in MIXES_PHOTOS:
+        return images, labels
+    from torchvision.transforms import v2  # slow to import, and most runs have no need of it
+
+    if augment == "cutmix":
+        return v2.CutMix(alpha=CUTMIX_BETA, num_classes=classes)(images, labels)
+    return v2.RandomApply([v2.MixUp(num_classes=classes)], MIXUP_SHARE)(images, labels)

@@ -38,6 +38,19 @@ def colours(tmp_path: Path) -> Path:
     return tmp_path / "colours"
 
 
+def test_corrupted_photos_are_others_and_said_to_be(onnx_model: Callable[[str], Path], colours: Path):
+    common = (onnx_model("tiny.onnx"), "--rounds", 6, "--seconds", 1, "--json")
+    done = pmsi_bench(*common, "--accuracy", colours, "--corrupt", "gaussian-noise:wrap", "--severity", 30)
+    assert done.code == 0, done.err
+    [file] = BenchResult.model_validate_json(done.out).files
+    assert file.accuracy.corruption == "gaussian-noise:wrap, severity 30, seed 0"
+    assert file.accuracy.top1 < 0.9
+    assert "corrupted photos: gaussian-noise:wrap" in done.err
+    refused = pmsi_bench(*common, "--corrupt", "color-jitter")
+    assert refused.code == 2
+    assert "add --accuracy DATA" in refused.err
+
+
 def test_accuracy_threads_and_sustained_load_in_one_result(
     onnx_model: Callable[[str], Path], colours: Path, tmp_path: Path
 ):

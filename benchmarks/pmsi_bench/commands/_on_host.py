@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pmsi_bench.host.sustained import Window
     from pmsi_bench.results.host_result import BenchResult
     from pmsi_bench.subjects.subject import Subject
+    from pmsi_mobile.data.corruptions import Corruption
     from pmsi_mobile.data.splits import Photo
 
 
@@ -31,6 +32,7 @@ class HostOptions:
     width: float | None
     seconds: float | None
     photos: Path | None
+    corruption: "Corruption | None"
     minutes: float | None
     reports: tuple[Path, ...]
 
@@ -78,6 +80,8 @@ def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "Benc
     rows = subjects(find_models(files), options.threads, options.sides)
     baseline = _index(options.baseline, rows)
     photos = _photos(rows, options.photos) if options.photos else ()
+    if options.corruption:
+        say(f"note: accuracy is measured on corrupted photos: {options.corruption}", err=True)
     started, machine = datetime.now(UTC), machine_record()
     with progress("timing") as step, measured_peaks(options.threads) as peaks:
         measurement = measure(
@@ -104,7 +108,7 @@ def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "Benc
         machine=machine,
         peaks=peaks.rates,
         work=work,
-        accuracy=_accuracy(measured, photos, problems) if photos else {},
+        accuracy=_accuracy(measured, photos, options.corruption, problems) if photos else {},
         photos=options.photos,
         sustained=_sustained(measured, options.minutes, problems) if options.minutes else {},
         problems=problems,
@@ -133,7 +137,10 @@ def _photos(rows: Sequence["Subject"], data: Path) -> "Sequence[Photo]":
 
 
 def _accuracy(
-    rows: Sequence["Subject"], photos: "Sequence[Photo]", problems: dict[str, list[str]]
+    rows: Sequence["Subject"],
+    photos: "Sequence[Photo]",
+    corruption: "Corruption | None",
+    problems: dict[str, list[str]],
 ) -> "dict[str, Accuracy]":
     from pmsi_bench.host.accuracy import measure_accuracy
     from pmsi_mobile.console.progress import progress
@@ -141,7 +148,7 @@ def _accuracy(
     # A number of threads and a compiler change no answer.
     single = [row for row in rows if row.job.threads == rows[0].job.threads and not row.job.compiled]
     with progress("accuracy") as step:
-        found, failed = measure_accuracy(single, photos, step)
+        found, failed = measure_accuracy(single, photos, step, corruption)
     for name, problem in failed.items():
         problems.setdefault(name, []).append(f"accuracy: {problem}")
     by_model = {row.job.model: found[row.name] for row in single if row.name in found}

@@ -46,6 +46,12 @@ def bench(
         Path | None,
         typer.Option(metavar="DATA", help="Folder of labelled photos: top-1 of every file on its test or val split."),
     ] = None,
+    corrupt: Annotated[
+        str | None,
+        typer.Option(help="The photos of --accuracy: color-jitter, gaussian-noise or gaussian-noise:wrap."),
+    ] = None,
+    severity: Annotated[float, typer.Option(min=0, help="Of --corrupt; 1 as in the paper.")] = 1.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of --corrupt.")] = 0,
     sustained: Annotated[
         float | None,
         typer.Option(
@@ -115,6 +121,7 @@ def bench(
         host_only = {
             "--seconds": seconds,
             "--accuracy": accuracy,
+            "--corrupt": corrupt,
             "--sustained": sustained,
             "--sweep": sweep,
             "--baseline": baseline,
@@ -129,10 +136,14 @@ def bench(
         bench_on_device(paths, options, tuple(reports or ()), as_json=as_json, command=command)
         return
     from pmsi_bench.commands._on_host import HostOptions, bench_on_host
+    from pmsi_mobile.data.corruptions import read_corruption
     from pmsi_mobile.files import check_photo_folder
 
+    corruption = read_corruption(corrupt, severity, seed)
     if accuracy:
         check_photo_folder(accuracy)
+    elif corruption:
+        raise PmsiError("--corrupt is for the photos of --accuracy: add --accuracy DATA")
     host = HostOptions(
         threads=swept.threads or (threads,),
         sides=swept.sides,
@@ -141,6 +152,7 @@ def bench(
         width=width or None,
         seconds=seconds,
         photos=accuracy,
+        corruption=corruption,
         minutes=sustained,
         reports=tuple(reports or ()),
     )

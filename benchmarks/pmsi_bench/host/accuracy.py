@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from pmsi_bench.host.process import Worker, WorkerFailed, open_worker
 from pmsi_bench.subjects.subject import CHECKPOINT, Subject
+from pmsi_mobile.data.corruptions import Corruption
 from pmsi_mobile.data.splits import Photo, has_held_out, known_photos, photos_for_evaluation
 from pmsi_mobile.errors import PmsiError
 
@@ -27,6 +28,8 @@ class Accuracy(BaseModel):
     top1: float
     agreement: float | None
     """Photos on which the file and PyTorch name the same class; null where its checkpoint was not given."""
+    corruption: str | None = None
+    """What was done to the photos; null for nothing."""
 
 
 def evaluation_set(data: Path, subjects: Sequence[Subject]) -> tuple[Sequence[Photo], Sequence[str]]:
@@ -68,9 +71,13 @@ def evaluation_set(data: Path, subjects: Sequence[Subject]) -> tuple[Sequence[Ph
 
 
 def measure_accuracy(
-    subjects: Sequence[Subject], photos: Sequence[Photo], progress: Callable[[int, int], None]
+    subjects: Sequence[Subject],
+    photos: Sequence[Photo],
+    progress: Callable[[int, int], None],
+    corruption: Corruption | None = None,
 ) -> tuple[dict[str, Accuracy], dict[str, str]]:
-    """Accuracy by the name of the subject; and of those whose process died, why. progress(done, total): photos."""
+    """Accuracy by the name of the subject, on photos that are corrupted where `corruption` says how; and of those whose
+    process died, why. progress(done, total): photos."""
     found: dict[str, list[int]] = {}
     problems: dict[str, str] = {}
     done, total = 0, len(subjects) * len(photos)
@@ -83,13 +90,14 @@ def measure_accuracy(
             done += classified
             progress(done, total)
 
-        found |= _classify(alike, photos, count, problems)
+        found |= _classify(alike, photos, corruption, count, problems)
     labels = np.array([photo.label for photo in photos])
     measured = {
         subject.name: Accuracy(
             photos=len(photos),
             top1=float((np.array(found[subject.name]) == labels).mean()),
             agreement=_agreement(subject, subjects, found),
+            corruption=str(corruption) if corruption else None,
         )
         for subject in subjects
         if subject.name in found
@@ -98,7 +106,11 @@ def measure_accuracy(
 
 
 def _classify(
-    subjects: Sequence[Subject], photos: Sequence[Photo], count: Callable[[int], None], problems: dict[str, str]
+    subjects: Sequence[Subject],
+    photos: Sequence[Photo],
+    corruption: Corruption | None,
+    count: Callable[[int], None],
+    problems: dict[str, str],
 ) -> dict[str, list[int]]:
     """The class that each subject names for each photo; the photos are decoded once for all of them."""
     from pmsi_export.runtime.preprocess import load_images
@@ -111,7 +123,8 @@ def _classify(
         workers = {subject.name: _open(processes, subject, problems) for subject in subjects}
         for start in range(0, len(photos), chunk):
             part = photos[start : start + chunk]
-            np.save(images, load_images([photo.path for photo in part], preprocessing.for_network()))
+            pixels = load_images([photo.path for photo in part], preprocessing.for_network())
+            np.save(images, np.stack([corruption(image) for image in pixels]) if corruption else pixels)
             for name, worker in workers.items():
                 if worker:
                     try:
