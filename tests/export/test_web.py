@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+import struct
 import subprocess
 import tarfile
 import threading
@@ -274,6 +275,22 @@ def test_golden_samples_are_read_also_when_they_are_deflated(tmp_path):
     assert stored == deflated
     assert stored[:2] == [True, False]
     assert [probabilities for _, probabilities in stored[2]] == np.load(V1 / "golden.npz")["probabilities"].tolist()
+
+
+@needs_node
+@pytest.mark.parametrize("side", [32, 64000])
+def test_golden_samples_of_another_size_are_not_even_decoded(tmp_path, side):
+    damaged = tmp_path / "ckpt.golden.zip"
+    with zipfile.ZipFile(V1 / "ckpt.golden.zip") as whole, zipfile.ZipFile(damaged, "w") as archive:
+        for name in whole.namelist():
+            size = struct.pack(">II", side, side)
+            content = whole.read(name)
+            archive.writestr(name, content[:16] + size + content[24:] if name == "3.png" else content)
+    code = """
+        import { readGolden } from "./js/measure/golden.js";
+        give(await readGolden(new Uint8Array(readFileSync(given))).catch((error) => error.message));
+    """
+    assert in_node(code, str(damaged)) == "It is damaged: 3.png is not 64 x 64 pixels."
 
 
 @needs_node

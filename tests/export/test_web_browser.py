@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +15,15 @@ import pytest
 from PIL import Image
 
 from pmsi_export.checks.gates import GATES, agreement
+from pmsi_export.contract.schema import FileConfidence, seal
+from pmsi_export.contract.zip_trailer import embed
 from pmsi_export.formats.open import load_file, read_contract
 from pmsi_export.runtime.preprocess import load_images
 from pmsi_export.runtime.runner import Runner
 from pmsi_export.web import npm
 from pmsi_export.web.server import serve
 from pmsi_export.web.site import write_site
+from pmsi_mobile.confidence.record import Answers
 from pmsi_mobile.data.birds import choose_species, draw_bird
 from tests.benchmarks.browser import needs_browser
 from tests.export.devtools import Page, chromium
@@ -227,6 +231,25 @@ def test_files_may_be_dropped(page, tmp_path):
     page.wait_for("document.getElementById('photo-verdict').textContent.includes('cannot read it as a photo')")
     # What was open is open still.
     assert page.evaluate("import('/js/app.js').then(({ session }) => session.opened.name)") == "ckpt-fp16.tflite"
+
+
+def test_below_the_promised_threshold_a_photo_is_not_named(page, site, tmp_path):
+    described = read_contract(V1 / "ckpt.tflite")
+    promise = Answers(right=0.95, threshold=1.0, coverage=0.01)
+    confidence = FileConfidence(temperature=2.0, photos=400, answers=(promise,))
+    model = tmp_path / "unsure.tflite"
+    with zipfile.ZipFile(V1 / "ckpt.tflite") as archive:
+        labels = archive.getinfo("labels.txt").header_offset
+    model.write_bytes((V1 / "ckpt.tflite").read_bytes()[:labels])
+    embed(model, seal(described.model_copy(update={"confidence": confidence})))
+    drop(page, model)
+    page.wait_for("document.getElementById('model').value === 'unsure.tflite'")
+    page.choose("#photo-input", site.folder / "photos" / "41.png")
+    page.wait_for("document.getElementById('photo-verdict').textContent.startsWith('Not sure: ')")
+    assert " or " in page.evaluate("document.getElementById('photo-verdict').textContent")
+    details = page.evaluate("document.getElementById('details-table').textContent")
+    assert "at least 95.0 % of such answers are right" in details
+    assert "unchanged since it was exported" in details
 
 
 @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is missing: npm ci --prefix tests/export/web")

@@ -29,7 +29,9 @@ export async function readGolden(file) {
   const samples = [];
   for (const { image, probabilities } of index.samples) {
     if (probabilities.length !== index.classes) throw new Problem(`It is damaged: sample ${image} is not complete.`);
-    samples.push({ png: await named(image), probabilities });
+    const png = await named(image);
+    if (!isPng(png, index.side)) throw new Problem(`It is damaged: ${image} is not ${index.side} x ${index.side} pixels.`);
+    samples.push({ png, probabilities });
   }
   return { checkpoint_sha256: index.checkpoint_sha256, head: index.head, side: index.side, samples };
 }
@@ -51,12 +53,21 @@ export function belongsTo(golden, contract) {
 /**
  * R, G and B of a sample's pixels, row by row.
  * @param {Uint8Array} png
+ */
+export async function samplePixels(png) {
+  const { data } = await readPhoto(new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (png)], { type: "image/png" }));
+  return Uint8Array.from(data).filter((_, index) => index % 4 !== 3);
+}
+
+/**
+ * Whether a PNG begins here, of side x side pixels (PNG specification, 5.2 and 11.2.1), before a browser decodes it.
+ * @param {Uint8Array} bytes
  * @param {number} side
  */
-export async function samplePixels(png, side) {
-  const { data, width, height } = await readPhoto(new Blob([/** @type {Uint8Array<ArrayBuffer>} */ (png)], { type: "image/png" }));
-  if (width !== side || height !== side) throw new Problem(`A golden sample is not ${side} x ${side} pixels.`);
-  return Uint8Array.from(data).filter((_, index) => index % 4 !== 3);
+function isPng(bytes, side) {
+  if (bytes.length < 24) return false;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return view.getBigUint64(0) === 0x89504e470d0a1a0an && view.getUint32(16) === side && view.getUint32(20) === side;
 }
 
 /**

@@ -10,7 +10,7 @@ import { samplePixels } from "./golden.js";
 export async function selfCheck(classifier, golden) {
   const { precision, output } = classifier.contract;
   const outputs = [];
-  for (const { png } of golden.samples) outputs.push(await classifier.run(await samplePixels(png, golden.side)));
+  for (const { png } of golden.samples) outputs.push(await classifier.run(await samplePixels(png)));
   const reference = golden.samples.map(({ probabilities }) => probabilities);
   const measured = agreement(outputs, reference, Boolean(output.top_k));
   const missed = misses(gateOf(precision), measured);

@@ -2,7 +2,7 @@
 
 import { byId, describe, element } from "../dom.js";
 import { percent } from "../measure/gate.js";
-import { RIGHT, threshold } from "../network/answer.js";
+import { RIGHT } from "../network/answer.js";
 
 /** @typedef {import("../session.js").Opened} Opened */
 /** @typedef {import("../contract/contract.js").Contract} Contract */
@@ -47,9 +47,8 @@ function accuracy(measured) {
 
 /** @param {Contract} contract */
 function certainty(contract) {
-  const least = threshold(contract);
-  if (least === null) return `not measured: the page cannot say when it is not sure`;
-  const coverage = contract.confidence?.answers.find(({ right }) => right === RIGHT)?.coverage;
-  const answered = coverage === undefined ? "" : `, which ${percent(coverage)} of ${contract.confidence?.photos} photos reach`;
-  return `${percent(least)}${answered}: of answers above it, ${percent(RIGHT)} were right`;
+  const promise = contract.confidence?.answers.find(({ right }) => right === RIGHT);
+  if (!promise) return "not measured: the page cannot say when it is not sure";
+  const promised = `at least ${percent(RIGHT)} of such answers are right, for photos of the kind that this was measured on`;
+  return `${percent(promise.threshold)}: ${promised}; ${percent(promise.coverage)} of ${contract.confidence?.photos} had one`;
 }
