@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pmsi_mobile.confidence.measures import Calibration, measure
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.network.mixing import mix
@@ -56,6 +59,21 @@ def accuracies(outputs: Outputs, head_names: tuple[str, ...], mix_rule: str) -> 
 def _top(scores: Tensor, labels: Tensor, k: int) -> float:
     best = scores.topk(min(k, scores.shape[1])).indices
     return float((best == labels[:, None]).any(dim=1).double().mean())
+
+
+def probabilities(outputs: Outputs, head: str, mix_rule: str, temperature: float) -> NDArray[np.float64]:
+    """Of `mix` (or a network's only head) or `concat`, [N, K], at a temperature."""
+    logits = outputs.logits[:, -1:] if head == "concat" else outputs.logits
+    return mix(logits.double(), mix_rule, temperature).numpy()
+
+
+def calibration(outputs: Outputs, head: str, mix_rule: str, temperature: float) -> dict[str, Calibration]:
+    """What the probabilities of `mix` or `concat` are worth, `uncalibrated` and `calibrated`."""
+    labels = outputs.labels.numpy()
+    temperatures = {"uncalibrated": 1.0, "calibrated": temperature}
+    return {
+        name: measure(probabilities(outputs, head, mix_rule, value), labels) for name, value in temperatures.items()
+    }
 
 
 def final_head(head_names: tuple[str, ...]) -> str:

@@ -1,4 +1,4 @@
-"""`pmsi-eval`: accuracy of every head of a checkpoint, per-class accuracy and the confusion matrix."""
+"""`pmsi-eval`: accuracy of every head of a checkpoint, what its probabilities are worth, and the confusion matrix."""
 
 from pathlib import Path
 from typing import Annotated
@@ -20,9 +20,7 @@ def evaluate(
     ] = "auto",
     output: Annotated[
         Path | None,
-        typer.Option(
-            help="Folder for heads.csv, per_class.csv and confusion.png [default: eval/ beside the checkpoint]."
-        ),
+        typer.Option(help="Folder for tables and pictures [default: eval/ beside the checkpoint]."),
     ] = None,
     resize: Annotated[
         Resize,
@@ -37,9 +35,10 @@ def evaluate(
     place: Annotated[Device, typer.Option("--device", help=DEVICE_HELP)] = "auto",
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Measure top-1 and top-5 of each head, Concat and Mix on DATA."""
+    """Measure top-1 and top-5 of each head, Concat and Mix on DATA, and how far their probabilities can be believed."""
     import json
     import shlex
+    from dataclasses import asdict
 
     from rich.table import Table
 
@@ -60,6 +59,9 @@ def evaluate(
 
     from pmsi_mobile import evaluation, records
     from pmsi_mobile.checkpoint import load_checkpoint
+    from pmsi_mobile.commands._confidence_output import confidence_table, promise_lines
+    from pmsi_mobile.confidence.measures import first_and_correct, reliability, risk_coverage
+    from pmsi_mobile.confidence.promises import kept
     from pmsi_mobile.data.loading import EvalPhotos, eval_loader
 
     device = torch.device(choose_device(place))
@@ -100,19 +102,46 @@ def evaluate(
     evaluation.write_per_class(folder / "per_class.csv", confusion, loaded.classes)
     records.plot_confusion(folder / "confusion.png", confusion.tolist(), loaded.classes)
 
-    if as_json:
-        typer.echo(
-            json.dumps(
-                {
-                    "checkpoint": str(checkpoint),
-                    "photos": len(photos),
-                    "split": split,
-                    "resize": resize,
-                    "corruption": str(corruption) if corruption else None,
-                    "heads": heads,
-                }
-            )
+    names = ("mix", "concat") if len(network.head_names) > 1 else ("mix",)
+    figures = {
+        name: evaluation.calibration(outputs, name, config.model.mix, loaded.confidence_of(name).temperature)
+        for name in names
+    }
+    records.write_csv(
+        folder / "confidence.csv",
+        [
+            {"prediction": name, "probabilities": kind, **asdict(each)}
+            for name, kinds in figures.items()
+            for kind, each in kinds.items()
+        ],
+    )
+    shipped = loaded.confidence_of()
+    verdicts = {
+        kind: first_and_correct(
+            evaluation.probabilities(outputs, "mix", config.model.mix, temperature), outputs.labels.numpy()
         )
+        for kind, temperature in (("uncalibrated", 1.0), ("calibrated", shipped.temperature))
+    }
+    records.plot_confidence(
+        folder / "confidence.png",
+        {kind: reliability(*verdict) for kind, verdict in verdicts.items()},
+        {kind: risk_coverage(*verdict) for kind, verdict in verdicts.items()},
+    )
+    promises = kept(shipped.answers, *verdicts["calibrated"])
+
+    if as_json:
+        result = {
+            "checkpoint": str(checkpoint),
+            "photos": len(photos),
+            "split": split,
+            "resize": resize,
+            "corruption": str(corruption) if corruption else None,
+        }
+        worth = {name: {kind: asdict(each) for kind, each in kinds.items()} for name, kinds in figures.items()}
+        answers = [
+            {**each.promise.model_dump(), "answered_here": each.answered, "right_here": each.right} for each in promises
+        ]
+        typer.echo(json.dumps({**result, "heads": heads, "confidence": worth, "answers": answers}))
         return
     how = f", {corruption}" if corruption else ""
     table = Table(title=escaped(f"{len(photos)} photos of {data}, split {split}, resize {resize}{how}"))
@@ -122,7 +151,11 @@ def evaluate(
         low, high = intervals[head]
         table.add_row(head, f"{values['top1']:.1%}", f"{low:.1%} .. {high:.1%}", f"{values['top5']:.1%}")
     console_for(table).print(table)
-    say(f"wrote {folder}/heads.csv, per_class.csv, confusion.png")
+    worth_table = confidence_table(figures, {name: loaded.confidence_of(name).temperature for name in names})
+    console_for(worth_table).print(worth_table)
+    for line in promise_lines(promises):
+        say(line)
+    say(f"wrote {folder}/heads.csv, per_class.csv, confusion.png, confidence.csv, confidence.png")
     say(f"next: pmsi-export --format all {shlex.quote(str(checkpoint))}")
 
 

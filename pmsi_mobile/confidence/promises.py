@@ -1,5 +1,6 @@
 """From which first probability on a network should answer, so that a promised share of its answers is right."""
 
+from dataclasses import dataclass
 from math import ceil, log
 
 import numpy as np
@@ -41,3 +42,22 @@ def promises(first: NDArray[np.floating], correct: NDArray[np.bool_]) -> tuple[A
             threshold = 0.0 if count == photos else float(sure[count - 1 : count + 1].mean())
             found.append(Answers(right=share, threshold=threshold, coverage=count / photos))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What became of a promise on other photos: the share that is answered, and the share of the answers that is right
+    (null for no answers)."""
+
+    promise: Answers
+    answered: float
+    right: float | None
+
+
+def kept(promised: tuple[Answers, ...], first: NDArray[np.floating], correct: NDArray[np.bool_]) -> tuple[Kept, ...]:
+    """Each promise on photos with these first probabilities [N] and verdicts [N]."""
+    answered = [first >= promise.threshold for promise in promised]
+    return tuple(
+        Kept(promise, float(given.mean()), float(correct[given].mean()) if given.any() else None)
+        for promise, given in zip(promised, answered, strict=True)
+    )

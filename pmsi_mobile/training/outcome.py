@@ -1,7 +1,7 @@
 """What a run leaves: ckpt.pt after its best epoch; at the end its last figures, curves and tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pmsi_mobile.checkpoint import Checkpoint, Golden, save_checkpoint
 from pmsi_mobile.confidence.calibration import calibrate
 from pmsi_mobile.config import Config
 from pmsi_mobile.data.splits import DataSet, Photo
-from pmsi_mobile.evaluation import Outputs, accuracies
+from pmsi_mobile.evaluation import Outputs, accuracies, calibration
 from pmsi_mobile.network.mixing import mix
 from pmsi_mobile.provenance import now, versions
 from pmsi_mobile.training.golden_samples import golden_samples
@@ -76,7 +76,9 @@ def write_end(
         checkpoint = replace(checkpoint, confidence=calibrate(val.logits, val.labels, rule))
     if test:
         heads = accuracies(test, head_names, rule)
-        metrics["test"] = {"photos": len(data.test), "heads": heads}
+        figures = calibration(test, "mix", rule, checkpoint.confidence_of().temperature)
+        worth = {name: asdict(each) for name, each in figures.items()}
+        metrics["test"] = {"photos": len(data.test), "heads": heads, "confidence": worth}
         write_predictions(folder / PREDICTIONS, data.test, data.root, test, checkpoint)
     save_checkpoint(replace(checkpoint, metrics=metrics), folder / "ckpt.pt")
     records.plot_curves(folder / "curves.png", history)

@@ -2,12 +2,16 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
+from PIL import Image
 
-from pmsi_mobile.checkpoint import load_checkpoint
+from pmsi_mobile.checkpoint import load_checkpoint, save_checkpoint
 from pmsi_mobile.commands.calibrate import main as calibrate
+from pmsi_mobile.commands.evaluate import main as evaluate
+from pmsi_mobile.confidence.record import Answers
 from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.splits import open_data, save_data
 from tests.pmsi_mobile.runs import call, run
@@ -41,6 +45,9 @@ def test_a_run_ends_calibrated_on_its_validation_photos(trained):
     confidence = load_checkpoint(trained).confidence
     assert {head: values.photos for head, values in confidence.items()} == {"mix": VALIDATING, "concat": VALIDATING}
     assert confidence["mix"].temperature != 1
+    worth = load_checkpoint(trained).metrics["test"]["confidence"]
+    assert set(worth) == {"uncalibrated", "calibrated"}
+    assert 0 <= worth["calibrated"]["ece"] <= 1
 
 
 def test_a_checkpoint_is_calibrated_later_on_the_same_photos(checkpoint, trained, birds, monkeypatch, capsys):
@@ -57,6 +64,33 @@ def test_a_checkpoint_is_calibrated_later_on_the_same_photos(checkpoint, trained
     )
     assert torch.equal(after.golden.probabilities, before.golden.probabilities)
     assert all(torch.equal(after.weights[name], tensor) for name, tensor in before.weights.items())
+
+
+def test_evaluation_says_what_probabilities_are_worth_and_what_became_of_promises(
+    trained, birds, tmp_path, monkeypatch, capsys
+):
+    loaded = load_checkpoint(trained)
+    promise = Answers(right=0.9, threshold=0.0, coverage=1.0)
+    promising = {"mix": loaded.confidence["mix"].model_copy(update={"answers": (promise,)})}
+    save_checkpoint(replace(loaded, confidence={**loaded.confidence, **promising}), tmp_path / "ckpt.pt")
+    arguments = (tmp_path / "ckpt.pt", birds, "--split", "val", "--output", tmp_path / "eval")
+    assert call(evaluate, monkeypatch, *arguments, "--json") == 0
+    result = json.loads(capsys.readouterr().out)
+    worth = result["confidence"]["mix"]
+    assert worth["calibrated"]["nll"] < worth["uncalibrated"]["nll"]
+    assert set(worth["calibrated"]) == {"nll", "brier", "ece", "ece_low", "ece_high", "aurc"}
+    [answers] = result["answers"]
+    assert (answers["right"], answers["answered_here"]) == (0.9, 1)
+    assert answers["right_here"] == pytest.approx(result["heads"]["mix"]["top1"])
+    assert call(evaluate, monkeypatch, *arguments) == 0
+    printed = capsys.readouterr().out
+    assert "promised 90 % right from 0.000 on: " in printed
+    assert "of 100% of the photos" in printed
+    rows = (tmp_path / "eval" / "confidence.csv").read_text().splitlines()
+    assert rows[0].startswith("prediction,probabilities,nll,brier,ece")
+    assert len(rows) == 5
+    with Image.open(tmp_path / "eval" / "confidence.png") as picture:
+        assert picture.width > 600
 
 
 def test_what_was_trained_on_calibrates_nothing(checkpoint, birds, tmp_path, monkeypatch, capsys):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pmsi_mobile.checkpoint import load_checkpoint, save_checkpoint
 from pmsi_mobile.confidence.calibration import FEWEST, calibrate
 from pmsi_mobile.confidence.measures import calibration_error, first_and_correct, measure, reliability, risk_coverage
-from pmsi_mobile.confidence.promises import ERROR, promises
+from pmsi_mobile.confidence.promises import ERROR, kept, promises
 from pmsi_mobile.confidence.record import NOT_CALIBRATED, Answers, Confidence
 from pmsi_mobile.confidence.temperature import COLDEST, fit_temperature, softmax
 from pmsi_mobile.errors import PmsiError
@@ -151,6 +151,14 @@ def test_what_photos_cannot_support_is_not_promised():
         (0.95, 0.0, 1.0),
         (0.99, 0.0, 1.0),
     ]
+
+
+def test_what_became_of_a_promise_is_counted_on_other_photos():
+    first, correct = np.array([0.9, 0.8, 0.3, 0.2]), np.array([True, False, True, True])
+    promised = tuple(Answers(right=0.9, threshold=threshold, coverage=0.5) for threshold in (0.5, 0.95))
+    found, silent = kept(promised, first, correct)
+    assert (found.answered, found.right) == (0.5, 0.5)
+    assert (silent.answered, silent.right) == (0, None)
 
 
 def test_photos_of_the_same_probability_are_answered_all_or_none():
