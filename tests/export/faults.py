@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pmsi_export.checks.gates import judge
+from pmsi_export.checks.gates import agreement, judge
 from pmsi_export.checks.photos import EvaluationPhotos
 from pmsi_export.contract.schema import Contract
 from pmsi_export.contract.zip_trailer import CONTRACT, LABELS
@@ -37,8 +37,10 @@ from pmsi_export.jobs import exporter
 from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.runtime.preprocess import load_image, load_resized
 from pmsi_export.runtime.reference import reference_runner
+from pmsi_export.runtime.runner import Runner
 from pmsi_export.weights import int8
 from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint, save_checkpoint
+from pmsi_mobile.confidence.temperature import softmax
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.images import load_rgb
 from pmsi_mobile.data.resizes import Resize
@@ -576,6 +578,22 @@ def blank_walls(workshop: Workshop) -> Caught | None:
     poor = exported.golden.model_copy(update={"sqnr_db": 2.0, "confident_agreement": 0.75})
     walls = exported.photos.model_copy(update={"confident_images": 0, "confident_agreement": None})
     judged = judge("int8", poor, walls)
+    return Caught("int8 gate", str(judged.reason)) if judged.status == "failed" else None
+
+
+@fault("a temperature that is lost", "the rounding for int8: 300 photos whose logits it makes a quarter larger")
+def lost_temperature(workshop: Workshop) -> Caught | None:
+    """The classes are right, and what it says of them is near enough for the other bounds."""
+    random = np.random.default_rng(0)
+    logits = 2 * random.normal(size=(300, len(CLASSES)))
+    reference = softmax(logits)
+    labels = [int(random.choice(len(CLASSES), p=row)) for row in reference]
+    sharp = iter(softmax(1.25 * logits).astype(np.float32))
+    runner = Runner(prepare=lambda image: image, run=lambda image: next(sharp))
+    blank = [np.zeros((1, 1, 3), np.uint8)] * len(labels)
+    golden = workshop.good("tflite", "int8").contract.parity.golden
+    assert golden
+    judged = judge("int8", golden, agreement(runner, blank, reference.astype(np.float32), labels))
     return Caught("int8 gate", str(judged.reason)) if judged.status == "failed" else None
 
 

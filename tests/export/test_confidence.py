@@ -19,7 +19,7 @@ from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.methods.registry import build_network
 from pmsi_mobile.network.mixing import mix
 from tests.conftest import randomise, small_config
-from tests.export.conftest import CONFIDENCE
+from tests.export.conftest import CONFIDENCE, run_command
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,21 @@ def test_a_file_and_its_samples_have_calibrated_probabilities(format, checkpoint
     known = CONFIDENCE["mix"]
     said = contract.confidence
     assert (said.temperature, said.photos, said.answers) == (known.temperature, known.photos, known.answers)
+    assert said.ece == contract.parity.photos.ece is not None
+
+
+def test_a_photo_below_the_threshold_is_answered_with_not_sure(exported, pictures):
+    models = {path.parent.name: path for path in sorted(pictures.glob("*/*.png"))}
+    result = run_command("pmsi-predict", exported.file("onnx"), *models.values(), "--json")
+    threshold = CONFIDENCE["mix"].threshold(0.95)
+    predictions = json.loads(result.stdout)["predictions"]
+    assert [each["sure"] for each in predictions] == [
+        each["top"][0]["probability"] >= threshold for each in predictions
+    ]
+    unsure = next(each for each in predictions if not each["sure"])
+    printed = run_command("pmsi-predict", exported.file("onnx"), unsure["photo"]).stdout
+    first, second = (entry["class"] for entry in unsure["top"][:2])
+    assert f"not sure: {first} or {second}" in printed
 
 
 def test_a_prediction_of_the_checkpoint_is_calibrated_too(checkpoint, expected):

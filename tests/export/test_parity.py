@@ -80,5 +80,15 @@ def test_a_drop_of_exactly_the_bound_is_within_it(graph, golden):
     assert GATES["int8"].misses(two) == ["accuracy drop 2.00 > 1 point"]
 
 
+def test_a_calibration_error_may_rise_by_a_point_where_enough_photos_say_so(graph, golden):
+    images, reference = golden
+    same = agreement(runner_of(graph), images, reference, reference.argmax(axis=1).tolist())
+    assert same.ece == pytest.approx(same.reference_ece, abs=1e-4)
+    assert agreement(runner_of(graph), images, reference).ece is None
+    risen = same.model_copy(update={"images": 200, "ece": same.reference_ece + 0.02})
+    assert GATES["int8"].misses(risen) == ["calibration error 2.00 > 1 point higher"]
+    assert GATES["int8"].misses(risen.model_copy(update={"images": 199})) == []
+
+
 def test_what_was_not_measured_is_not_passed():
     assert not_measured("fp32", "--no-verify").status == "not measured"

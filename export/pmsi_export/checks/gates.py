@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pmsi_export.contract.schema import Agreement, Parity
 from pmsi_export.runtime.runner import Image, Runner
+from pmsi_mobile.confidence.measures import calibration_error, first_and_correct
 from pmsi_mobile.errors import MeasurementError
 
 CONFIDENT_MARGIN = 0.3
@@ -22,6 +23,7 @@ class Gate:
 
     max_abs_difference: of probabilities. top1_agreement: on all images. sqnr_db: of the probabilities.
     confident_agreement: equal top-1 where the reference is sure. accuracy_drop: of top-1, where labels are known.
+    ece_rise: of the expected calibration error, on ENOUGH_PHOTOS labelled images or more.
     """
 
     max_abs_difference: float | None = None
@@ -29,6 +31,7 @@ class Gate:
     sqnr_db: float | None = None
     confident_agreement: float | None = None
     accuracy_drop: float | None = None
+    ece_rise: float | None = None
 
     def __str__(self) -> str:
         parts = []
@@ -42,6 +45,8 @@ class Gate:
             parts.append(f"top-1 agreement where the margin is >= {CONFIDENT_MARGIN} >= {self.confident_agreement:.1%}")
         if self.accuracy_drop is not None:
             parts.append(f"accuracy drop <= {100 * self.accuracy_drop:g} point")
+        if self.ece_rise is not None:
+            parts.append(f"calibration error at most {100 * self.ece_rise:g} point higher")
         return ", ".join(parts)
 
     def misses(self, measured: Agreement) -> list[str]:
@@ -64,12 +69,17 @@ class Gate:
             # Both are shares of whole photos: a drop of exactly the bound differs from it by rounding alone.
             if not drop <= self.accuracy_drop + 1e-9:
                 misses.append(f"accuracy drop {100 * drop:.2f} > {100 * self.accuracy_drop:g} point")
+        if self.ece_rise is not None and measured.ece is not None and measured.reference_ece is not None:
+            rise = measured.ece - measured.reference_ece
+            # Of fewer photos it scatters by more than the bound.
+            if measured.images >= ENOUGH_PHOTOS and not rise <= self.ece_rise:
+                misses.append(f"calibration error {100 * rise:.2f} > {100 * self.ece_rise:g} point higher")
         return misses
 
 
 _EXACT = Gate(max_abs_difference=1e-4, top1_agreement=1.0)
 _HALF = Gate(max_abs_difference=2e-2, top1_agreement=0.995)
-_COARSE = Gate(sqnr_db=17, confident_agreement=0.98, accuracy_drop=0.01)
+_COARSE = Gate(sqnr_db=17, confident_agreement=0.98, accuracy_drop=0.01, ece_rise=0.01)
 _FLOOR = Gate(sqnr_db=10, confident_agreement=0.8)
 """What a coarse file must reach on the golden samples, whatever photos it was judged on: they are few, so it is low."""
 
@@ -116,6 +126,13 @@ def agreement(
     second, first = np.sort(reference, axis=1)[:, -2:].T
     confident = first - second >= CONFIDENT_MARGIN
     noise = np.square(difference).sum()
+    ece = reference_ece = None
+    if labels is not None:
+        # What is not finite is as sure as can be, and wrong.
+        first = np.where(finite, np.stack(outputs).max(axis=1), 1.0)
+        reference_first, correct = first_and_correct(reference, np.array(labels))
+        ece = calibration_error(first, top1 == np.array(labels), by=reference_first)
+        reference_ece = calibration_error(reference_first, correct)
     return Agreement(
         images=len(outputs),
         max_abs_difference=float(difference.max()),
@@ -125,6 +142,8 @@ def agreement(
         confident_agreement=float(same[confident].mean()) if confident.any() else None,
         top1=None if labels is None else float((top1 == np.array(labels)).mean()),
         reference_top1=None if labels is None else float((reference_top1 == np.array(labels)).mean()),
+        ece=ece,
+        reference_ece=reference_ece,
     )
 
 

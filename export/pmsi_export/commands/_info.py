@@ -48,6 +48,11 @@ def _lines(model: Path, contract: "Contract") -> Iterator[tuple[str, str]]:
         shares = resizes.model_dump()
         photos = shares.pop("photos")
         yield "by resize", f"top-1 on {photos} photos: {', '.join(f'{way} {top1:.1%}' for way, top1 in shares.items())}"
+    if confidence := contract.confidence:
+        yield "calibrated", f"on {confidence.photos} photos, temperature {confidence.temperature:.2f}, in the graph"
+        for answers in confidence.answers:
+            right, threshold = f"{answers.right:.0%} right", f"from a first probability of {answers.threshold:.3f} on"
+            yield "answers", f"{right} {threshold}, which {answers.coverage:.0%} of the photos had"
     yield "tools", ", ".join(f"{name} {version}" for name, version in contract.tools.items())
     yield "created", f"{contract.created:%Y-%m-%d %H:%M} UTC"
     yield "checkpoint", contract.checkpoint_sha256
@@ -81,4 +86,6 @@ def _agreement(measured: "Agreement") -> str:
         words.append(f"SQNR {measured.sqnr_db:.1f} dB")
     if measured.top1 is not None:
         words.append(f"top-1 {measured.top1:.1%} (training network {measured.reference_top1:.1%})")
+    if measured.ece is not None:
+        words.append(f"calibration error {measured.ece:.3f} (training network {measured.reference_ece:.3f})")
     return ", ".join(words)

@@ -67,7 +67,9 @@ def _predict(photo: Path, predictor: "Predictor", top: int) -> dict[str, Any]:
         return {"photo": str(photo), "error": error.reason}
     except MeasurementError as error:
         return {"photo": str(photo), "error": str(error)}
-    return {"photo": str(photo), "top": [{"class": name, "probability": value} for name, value in best]}
+    sure = None if predictor.threshold is None else best[0][1] >= predictor.threshold
+    ranking = [{"class": name, "probability": value} for name, value in best]
+    return {"photo": str(photo), "sure": sure, "top": ranking}
 
 
 def _print_table(predictions: list[dict[str, Any]]) -> None:
@@ -76,6 +78,8 @@ def _print_table(predictions: list[dict[str, Any]]) -> None:
     table = Table("photo", "top classes")
     for prediction in predictions:
         ranking = [f"{entry['probability']:6.1%}  {escaped(entry['class'])}" for entry in prediction.get("top", [])]
+        if prediction.get("sure") is False:
+            ranking.insert(0, f"not sure: {' or '.join(escaped(entry['class']) for entry in prediction['top'][:2])}")
         table.add_row(escaped(prediction["photo"]), "\n".join(ranking) or f"no prediction: {prediction['error']}")
     plain_console().print(table, soft_wrap=False)
 

@@ -98,6 +98,11 @@ class Agreement(_Part):
     """Accuracy of the file where labels are known, in 0..1."""
     reference_top1: float | None = None
     """The training network's, on the same images."""
+    ece: float | None = None
+    """Expected calibration error of the file where labels are known, in 0..1; its bins are those of the training
+    network's first probabilities."""
+    reference_ece: float | None = None
+    """The training network's, on the same images."""
 
 
 class Parity(_Part):

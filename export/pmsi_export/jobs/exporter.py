@@ -65,7 +65,7 @@ def export(job: Job) -> Exported:
         seconds = time.perf_counter() - start
         measured = _measure(staged, job, contract, loaded) if job.verify else {}
         digest = container(known).extract(staged).content_sha256
-        final = contract.model_copy(update={**measured, "content_sha256": digest})
+        final = _with_ece(contract.model_copy(update={**measured, "content_sha256": digest}))
         text = seal(final)
         container(known).embed(staged, text)
         _check_classes(staged, loaded.classes)
@@ -187,6 +187,14 @@ def _measure_photos(
     measured = compare(as_the_contract_says(), photos.reference, photos.labels)
     shares = {resize: right / measured.images for resize, right in correct.items()}
     return measured, ResizeAccuracy.model_validate({"photos": measured.images, "antialias": measured.top1, **shares})
+
+
+def _with_ece(contract: Contract) -> Contract:
+    """With the calibration error that was measured for the gate, where there is a section for it."""
+    if contract.confidence is None or contract.parity.photos is None:
+        return contract
+    confidence = contract.confidence.model_copy(update={"ece": contract.parity.photos.ece})
+    return contract.model_copy(update={"confidence": confidence})
 
 
 def _check_classes(model: Path, classes: tuple[str, ...]) -> None:

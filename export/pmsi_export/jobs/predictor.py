@@ -14,19 +14,23 @@ from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.tensor_check import check_tensors
 
 CHECKPOINT_SUFFIXES = (".pt", ".pth")
+SURE = 0.95
+"""Share of right answers that is promised where an answer is called sure."""
 
 
 @dataclass(frozen=True)
 class Predictor:
     """A model that is open, with what it takes to show it a photo.
 
-    runner: gives probabilities [K] of `classes`. notes: what a file of an earlier version lacks.
+    runner: gives probabilities [K] of `classes`. notes: what a file of an earlier version lacks. threshold: from which
+    first probability on 95 % of the answers are right, as calibration promises; None without a promise.
     """
 
     runner: Runner
     classes: tuple[str, ...]
     preprocessing: Preprocessing
     notes: tuple[str, ...] = ()
+    threshold: float | None = None
 
     def top(self, photo: Path, count: int = 5) -> list[tuple[str, float]]:
         """The `count` most likely classes and their probabilities, the likeliest first; fewer of a top-k file.
@@ -50,10 +54,21 @@ def open_predictor(model: Path | str) -> Predictor:
         from pmsi_mobile.checkpoint import load_checkpoint
 
         checkpoint = load_checkpoint(path)
-        return Predictor(reference_runner(checkpoint), checkpoint.classes, checkpoint.config.preprocessing)
+        return Predictor(
+            reference_runner(checkpoint),
+            checkpoint.classes,
+            checkpoint.config.preprocessing,
+            threshold=checkpoint.confidence_of().threshold(SURE),
+        )
     contract = read_contract(path)
     runner = all_classes(load_file(path, verify=False), contract)
-    return Predictor(runner, contract.classes, contract.preprocessing.for_network(), (*shortcomings(path, contract),))
+    return Predictor(
+        runner,
+        contract.classes,
+        contract.preprocessing.for_network(),
+        (*shortcomings(path, contract),),
+        contract.confidence.threshold(SURE) if contract.confidence else None,
+    )
 
 
 def predict(model: Path | str, photo: Path | str, top: int = 5) -> list[tuple[str, float]]:
