@@ -20,16 +20,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pmsi_export.commands import export
 from pmsi_export.commands._web import prepare_page
 from pmsi_export.contract.schema import seal
 from pmsi_export.contract.zip_trailer import embed, extract
+from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import FORMATS
+from pmsi_export.jobs.job import Exported, Job
 from pmsi_export.web import npm
 from pmsi_export.web.server import HEADERS, serve
 from pmsi_export.web.site import PAGE, write_site
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.resizes import eval_pixels
-from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.errors import MeasurementError, PmsiError
 from tests.android_demo.fixtures import write_judgements
 from tests.export.conftest import draw_picture, run_command
 from tests.export.test_contract import contract as any_contract
@@ -373,6 +376,36 @@ def test_nothing_is_downloaded_unasked(tmp_path, monkeypatch):
 def test_a_page_for_files_that_no_browser_runs_is_refused(tmp_path):
     with pytest.raises(PmsiError, match="the page runs no onnx files: choose --format tflite"):
         prepare_page(tmp_path / "site", [FORMATS["onnx"]], tmp_path, yes=False)
+
+
+def test_the_page_of_a_checkpoint_has_the_tflite_files_that_passed(tmp_path, runtime, monkeypatch, capsys):
+    (tmp_path / "models").mkdir()
+
+    def run(jobs: list[Job], calibration: list[Path]) -> list[tuple[Job, Exported]]:
+        outcomes = []
+        for job in jobs:
+            shutil.copy(V1 / job.target.name, job.target)
+            shutil.copy(V1 / "ckpt.golden.zip", job.golden)
+            contract = read_contract(job.target)
+            if job.precision == "int8-dynamic":
+                parity = contract.parity.model_copy(update={"status": "failed", "reason": "missed"})
+                contract = contract.model_copy(update={"parity": parity})
+            outcomes.append((job, Exported(job.target, 1, contract, 1.0)))
+        return outcomes
+
+    monkeypatch.setattr(export, "_run", run)
+    with pytest.raises(MeasurementError, match="1 of 3 files failed"):
+        export.export(
+            [V1 / "ckpt.pt"],
+            precisions=["fp32", "fp16", "int8-dynamic"],
+            output=tmp_path / "models",
+            web=tmp_path / "site",
+            web_runtime=runtime,
+            no_verify=True,
+        )
+    models = {path.name for path in (tmp_path / "site" / "models").iterdir()}
+    assert models == {"ckpt.tflite", "ckpt-fp16.tflite", "ckpt.golden.zip"}
+    assert capsys.readouterr().out.endswith(f"next: pmsi-export --serve {tmp_path / 'site'}\n")
 
 
 def test_the_command_says_what_is_wrong(tmp_path):
