@@ -183,6 +183,16 @@ def test_the_camera_is_classified_until_the_screen_is_left(page):
     assert page.evaluate(video) is None
 
 
+def test_a_camera_that_does_not_open_is_told(page):
+    refuse = "async () => { throw new DOMException('Permission denied', 'NotAllowedError'); }"
+    page.evaluate(f"void (navigator.mediaDevices.getUserMedia = {refuse})")
+    page.click("nav [aria-controls=camera]")
+    page.click("#camera-button")
+    page.wait_for("document.getElementById('camera-verdict').textContent.includes('Permission denied')")
+    assert page.text("#camera-button") == "Start the camera"
+    page.evaluate("delete navigator.mediaDevices.getUserMedia")
+
+
 def test_a_chosen_photo_is_named(page, site):
     choose_model(page, "ckpt.tflite")
     photo = site.folder / "photos" / "40.png"
@@ -270,12 +280,20 @@ def test_nothing_was_asked_of_another_origin_and_the_console_is_clean(page, site
     assert page.complaints() == []
 
 
-def test_the_page_works_when_its_server_is_gone(browser, tmp_path):
-    write_site([V1 / "ckpt.tflite", V1 / "ckpt-int8.tflite"], RUNTIME, tmp_path / "site")
+def test_a_page_that_was_made_again_arrives_and_works_when_its_server_is_gone(browser, tmp_path):
+    write_site([V1 / "ckpt-fp16.tflite"], RUNTIME, tmp_path / "site")
     page = browser()
     address = serve_apart(tmp_path / "site")
     page.open(address)
     page.wait_for(READY)
+    write_site([V1 / "ckpt.tflite", V1 / "ckpt-int8.tflite"], RUNTIME, tmp_path / "site")
+    (before,) = page.evaluate("caches.keys()")
+    # The first visit brings what was kept, and the new page meanwhile.
+    page.open(address)
+    page.wait_for(f"caches.keys().then((names) => names.length === 1 && names[0] !== {json.dumps(before)})")
+    page.open(address)
+    page.wait_for(READY)
+    assert page.evaluate("document.getElementById('model').value") == "ckpt.tflite"
     assert page.evaluate("document.documentElement.dataset.offline") == "true"
     page.call("Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0)
     shutil.rmtree(tmp_path / "site")

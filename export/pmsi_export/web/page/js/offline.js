@@ -5,8 +5,12 @@
  * @param {string[]} runtimeFiles
  */
 export async function keepOffline(runtimeFiles) {
-  if (!("serviceWorker" in navigator)) return false;
-  await navigator.serviceWorker.register(new URL("../sw.js", import.meta.url));
+  try {
+    await navigator.serviceWorker.register(new URL("../sw.js", import.meta.url));
+  } catch {
+    // Private windows keep nothing, some of them without saying so before.
+    return false;
+  }
   const { active } = await navigator.serviceWorker.ready;
   const { port1, port2 } = new MessageChannel();
   /** @type {Promise<boolean>} */
