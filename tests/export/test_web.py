@@ -6,8 +6,10 @@ import io
 import json
 import re
 import shutil
+import signal
 import struct
 import subprocess
+import sys
 import tarfile
 import threading
 import urllib.request
@@ -149,6 +151,7 @@ def test_the_manifest_names_icons_of_their_sizes():
 
 @needs_node
 @needs_tools
+@pytest.mark.slow
 @pytest.mark.parametrize("project", ["tsconfig.json", "tsconfig.worker.json"])
 def test_the_modules_have_the_types_that_they_say(project):
     command = ["node", TOOLS / "typescript" / "bin" / "tsc", "--project", PAGE.parent / project]
@@ -158,6 +161,7 @@ def test_the_modules_have_the_types_that_they_say(project):
 
 @needs_node
 @needs_tools
+@pytest.mark.slow
 def test_the_modules_are_linted():
     command = ["node", TOOLS / "eslint" / "bin" / "eslint.js", "--config", TOOLS.parent / "eslint.config.mjs", "."]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=PAGE)
@@ -418,6 +422,17 @@ def test_the_command_says_what_is_wrong(tmp_path):
         assert reason in result.stderr
         assert result.stderr.count("\n") == 1
     assert not (tmp_path / "site").exists()
+
+
+def test_serving_says_how_a_phone_gets_at_it_and_ends_with_ctrl_c(site):
+    command = [Path(sys.executable).with_name("pmsi-export"), "--serve", site, "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
+        address, phone = server.stdout.readline(), server.stdout.readline()
+        server.send_signal(signal.SIGINT)
+        _, errors = server.communicate(timeout=60)
+    port = re.match(r"http://localhost:(\d+)/", address)[1]
+    assert f"adb reverse tcp:{port} tcp:{port}" in phone
+    assert (server.returncode, errors) == (0, "")
 
 
 def test_the_page_is_served_with_what_browsers_insist_on(site):

@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import typer
@@ -40,7 +41,8 @@ def serve_page(folder: Path, port: int) -> None:
         say(f"http://localhost:{port}/ serves {folder}; Ctrl-C ends it")
         say(f"on a phone: adb reverse tcp:{port} tcp:{port}, then the same address in its browser")
 
-    serve(folder, port, started)
+    with suppress(KeyboardInterrupt):
+        serve(folder, port, started)
 
 
 def _fetched(yes: bool) -> Path:
