@@ -36,6 +36,7 @@ FILES = {
     "pmsi_mobile/test_commands.py",
     "pmsi_mobile/test_learning.py",
     "pmsi_mobile/test_methods.py",
+    "pmsi_mobile/test_reproduce.py",
     "pmsi_mobile/test_resuming.py",
     "pmsi_mobile/test_starting.py",
     "pmsi_mobile/test_sweep.py",

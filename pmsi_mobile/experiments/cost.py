@@ -23,8 +23,7 @@ _BATCHES = 2
 @dataclass(frozen=True)
 class Cost:
     """Of one run of a recipe. image_passes: forward passes of each training photo, its teachers' counted. macs:
-    multiply-accumulates, backward passes counted as two forward ones. hours: on one thread of this machine, from
-    `_BATCHES` timed batches; without reading photos."""
+    multiply-accumulates, backward passes counted as two forward ones. hours: of the run, without reading photos."""
 
     recipe: str
     runs: int
@@ -34,21 +33,31 @@ class Cost:
 
 
 def estimate(
-    plan: Plan, classes: int, photos: int, progress: Callable[[int, int], None] = lambda done, total: None
+    plan: Plan,
+    classes: int,
+    photos: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    rate: float | None = None,
 ) -> list[Cost]:
-    """The cost of each recipe, trained on `photos` photos of `classes` classes."""
+    """The cost of each recipe, trained on `photos` photos of `classes` classes.
+
+    rate: multiply-accumulates a second that the hours are worked out with; None: one thread of this machine, from
+    `_BATCHES` timed batches.
+    """
     first = {run.recipe: run for run in reversed(plan.runs)}
     by_folder = {run.folder: run for run in plan.runs}
     costs = []
     for recipe in plan.recipes:
         run = first[recipe]
         teachers = [by_folder[teacher].config for teacher in run.teachers]
-        costs.append(_cost(run, teachers, classes, photos, sum(other.recipe == recipe for other in plan.runs)))
+        runs = sum(other.recipe == recipe for other in plan.runs)
+        costs.append(_cost(run, teachers, classes, photos, runs, rate))
         progress(len(costs), len(plan.recipes))
     return costs
 
 
-def _cost(run: Run, teachers: list[Config], classes: int, photos: int, runs: int) -> Cost:
+def _cost(run: Run, teachers: list[Config], classes: int, photos: int, runs: int, rate: float | None) -> Cost:
     config = run.config
     network = build_network(config, classes, load_weights=False)
     count = len(phases(config, network.head_names))
@@ -61,7 +70,7 @@ def _cost(run: Run, teachers: list[Config], classes: int, photos: int, runs: int
         runs=runs,
         image_passes=config.train.epochs * (image_passes(config.train, count, photos) + len(teachers)),
         macs=seen * per_photo,
-        hours=seen * _seconds_per_photo(network, config, classes) / 3600,
+        hours=seen * (per_photo / rate if rate else _seconds_per_photo(network, config, classes)) / 3600,
     )
 
 

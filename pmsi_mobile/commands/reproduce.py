@@ -1,0 +1,186 @@
+"""`pmsi-reproduce`: a table or figure of the paper, from training to the page."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from pmsi_mobile.console.cli import entry_point
+from pmsi_mobile.console.terminal import say
+from pmsi_mobile.errors import MeasurementError, PmsiError
+
+if TYPE_CHECKING:
+    from pmsi_mobile.experiments.plan import Plan
+    from pmsi_mobile.experiments.reproduction import Budget, Reproduction
+
+GPU_RATE = 2.2e12
+"""Multiply-accumulates a second that a GPU is taken for: a third of the float32 peak of the paper's RTX 2080 Ti."""
+
+
+def reproduce(
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="table2 to table7, or figure1.")],
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of CUB, Cars, Aircraft or photos of your own; several: a part each."),
+    ] = None,
+    scale: Annotated[
+        Literal["paper", "small"], typer.Option(help="The paper's settings (a GPU), or what two cores finish.")
+    ] = "paper",
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every run.")] = None,
+    seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds.")] = None,
+    size: Annotated[int | None, typer.Option(min=32, help="Side of the input in pixels.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrule a setting of every run.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side, with one thread each.")] = 1,
+    output: Annotated[Path | None, typer.Option(help="Folder [default: reproduced/<TABLE>].")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the runs cost, and train nothing.")] = False,
+) -> None:
+    """Train what a table of the paper shows, and print its figures beside ours.
+
+    Each data set is a sweep in a folder of its own; the same command goes on after an interrupt.
+    """
+    from pmsi_mobile.experiments.reproduction import FIGURES, Budget, read_reproduction
+    from pmsi_mobile.files import check_photo_folder
+
+    table = read_reproduction(name)
+    budget = Budget(scale, epochs, seeds, size)
+    root = output or Path("reproduced") / FIGURES.get(name, name)
+    if dry_run and not data:
+        _print_cost(table, budget, assignments or [])
+        return
+    if not data:
+        raise PmsiError(f"--data is missing: {name} is of {', '.join(table.paper)}; give the folder of one or more")
+    places = {folder: root / folder.resolve().name for folder in data}
+    if len(set(places.values())) < len(data):
+        raise PmsiError("--data: two folders have the same name, after which their runs' folder is called: rename one")
+    for folder in data:
+        check_photo_folder(folder)
+    if dry_run:
+        _time(table, budget, places, assignments or [], jobs)
+    else:
+        _reproduce(table, budget, places, assignments or [], jobs, root)
+
+
+def _time(table: "Reproduction", budget: "Budget", places: dict[Path, Path], assignments: list[str], jobs: int) -> None:
+    """What the runs cost on this machine."""
+    from pmsi_mobile.commands.sweep import sweep
+    from pmsi_mobile.experiments.reproduction import write_plan
+
+    for folder, place in places.items():
+        place.mkdir(parents=True, exist_ok=True)
+        write_plan(table, budget, place / "plan.yaml")
+        sweep(place / "plan.yaml", folder, place, jobs, assignments, dry_run=True)
+
+
+def _reproduce(
+    table: "Reproduction",
+    budget: "Budget",
+    places: dict[Path, Path],
+    assignments: list[str],
+    jobs: int,
+    root: Path,
+) -> None:
+    from pmsi_mobile.commands.sweep import sweep
+    from pmsi_mobile.config import parse_assignments
+    from pmsi_mobile.data.splits import load_data
+    from pmsi_mobile.experiments.execute import split_record
+    from pmsi_mobile.experiments.plan import read_plan
+    from pmsi_mobile.experiments.reproduced import collect, markdown, write_reproduced
+    from pmsi_mobile.experiments.reproduction import printed, write_plan
+
+    blocks, failed, conditions = [], None, ""
+    for folder, place in places.items():
+        plan_file = place / "plan.yaml"
+        place.mkdir(parents=True, exist_ok=True)
+        write_plan(table, budget, plan_file)
+        plan = read_plan(plan_file, parse_assignments(assignments))
+        try:
+            sweep(plan_file, folder, place, jobs, assignments)
+        except MeasurementError as error:
+            failed = error
+        _corrupt(table, plan, place, folder)
+        layout = load_data(split_record(place, 0), folder).layout
+        paper = printed(table, layout)
+        known = layout if layout in table.paper else folder.resolve().name
+        blocks.append(collect(table, plan, place, known, paper))
+        conditions = _conditions(plan)
+    for path in write_reproduced(table, blocks, conditions, root):
+        say(f"wrote {path}")
+    say(markdown(table, blocks, conditions))
+    if failed:
+        raise failed
+
+
+def _conditions(plan: "Plan") -> str:
+    config = plan.runs[0].config
+    photos = f"{plan.folds} folds" if plan.folds > 1 else "the data set's test split"
+    return (
+        f"preset {plan.runs[0].preset}, {config.preprocessing.crop} pixels, {config.train.epochs} epochs, "
+        f"seeds {', '.join(map(str, plan.seeds))}, {photos}"
+    )
+
+
+def _corrupt(table: "Reproduction", plan: "Plan", root: Path, data: Path) -> None:
+    """Measure what is missing of the columns of corrupted photos."""
+    from pmsi_mobile.console.progress import progress
+    from pmsi_mobile.data.corruptions import Corruption
+    from pmsi_mobile.experiments.corrupted import evaluate_corrupted
+    from pmsi_mobile.experiments.execute import is_done
+    from pmsi_mobile.experiments.reproduced import corrupted_heads
+
+    missing = [
+        (run, Corruption(column.corruption), path)
+        for run in plan.runs
+        for column in table.columns.values()
+        if column.corruption
+        and is_done(root, run)
+        and not (path := root / run.folder / corrupted_heads(column.corruption)).is_file()
+    ]
+    if missing:
+        with progress("corrupted photos") as report:
+            for done, (run, corruption, path) in enumerate(missing):
+                evaluate_corrupted(run, root, data, corruption, path)
+                report(done + 1, len(missing))
+
+
+def _print_cost(table: "Reproduction", budget: "Budget", assignments: list[str]) -> None:
+    """What the runs cost on the data sets of the paper."""
+    import tempfile
+
+    from rich.table import Table
+
+    from pmsi_mobile.config import parse_assignments
+    from pmsi_mobile.console.progress import progress
+    from pmsi_mobile.console.terminal import console_for
+    from pmsi_mobile.data.official import PUBLISHED
+    from pmsi_mobile.experiments.cost import estimate
+    from pmsi_mobile.experiments.plan import read_plan
+    from pmsi_mobile.experiments.reproduction import write_plan
+
+    with tempfile.TemporaryDirectory() as folder:
+        plan_file = Path(folder) / "plan.yaml"
+        write_plan(table, budget, plan_file)
+        plan = read_plan(plan_file, parse_assignments(assignments))
+    shown = Table(title=f"{table.title}; {_conditions(plan)}")
+    for column in ("data set", "recipe", "runs", "image passes", "PMAC", "GPU hours"):
+        shown.add_column(column, justify="left" if column in ("data set", "recipe") else "right")
+    hours = 0.0
+    for data in table.paper:
+        counts = PUBLISHED[data]
+        with progress(f"counting {data}") as report:
+            costs = estimate(plan, counts.classes, counts.train, report, rate=GPU_RATE)
+        for cost in costs:
+            each = cost.runs * cost.hours
+            hours += each
+            figures = (str(cost.runs), f"{cost.image_passes:.0f}", f"{cost.macs / 1e15:.3f}", f"{each:.1f}")
+            shown.add_row(data, cost.recipe, *figures)
+    console_for(shown).print(shown)
+    rate = f"{GPU_RATE / 1e12:.1f} TMAC/s, a third of an RTX 2080 Ti's float32 peak"
+    say(f"{hours:.0f} GPU hours for all runs, at {rate}; with --data: hours of this machine")
+
+
+main = entry_point(reproduce)
+
+if __name__ == "__main__":
+    main()
