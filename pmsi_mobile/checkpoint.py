@@ -126,6 +126,8 @@ def _malformed(checkpoint: Checkpoint) -> str | None:
         return "its class names are not different texts"
     if not 1 <= len(classes) <= MOST_CLASSES:
         return f"it has {len(classes)} classes, 1 to {MOST_CLASSES} are possible"
+    if not isinstance(checkpoint.metrics, dict) or not isinstance(checkpoint.provenance, dict):
+        return "its accuracy or where it comes from is no table"
     tensors = {**checkpoint.weights, "golden images": golden.images, "golden probabilities": golden.probabilities}
     odd = next((name for name, tensor in tensors.items() if not _is_plain(tensor)), None)
     return None if odd is None else f"{odd} is no tensor, or one of more values than the file has"
@@ -186,6 +188,8 @@ def _packed(digests: frozenset[str]) -> Tensor:
 
 
 def _unpacked(digests: Tensor) -> frozenset[str]:
+    if not isinstance(digests, Tensor) or digests.dtype != torch.int64 or digests.ndim != 1:
+        raise TypeError("the list of its training photos")
     return frozenset(number.to_bytes(8, "big", signed=True).hex() for number in digests.tolist())
 
 

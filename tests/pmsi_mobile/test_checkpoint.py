@@ -147,6 +147,14 @@ def change(content, kind):
         content["classes"] = ["a", "a", "b"]
     elif kind == "classes many":
         content["classes"] = [str(number) for number in range(200_000)]
+    elif kind == "metrics list":
+        content["metrics"] = [1]
+    elif kind == "provenance text":
+        content["provenance"] = "here"
+    elif kind == "trained on a matrix":
+        content["trained_on"] = torch.zeros(2, 2, dtype=torch.int64)
+    elif kind == "trained on a list":
+        content["trained_on"] = [1.5]
 
 
 @pytest.mark.parametrize(
@@ -174,6 +182,10 @@ def change(content, kind):
         ("classes number", "incomplete checkpoint"),
         ("classes twice", "its class names are not different texts"),
         ("classes many", "200000 classes"),
+        ("metrics list", "no table"),
+        ("provenance text", "no table"),
+        ("trained on a matrix", "the list of its training photos"),
+        ("trained on a list", "the list of its training photos"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_together_is_one_clear_line(file, kind, message):
