@@ -7,6 +7,7 @@ validation answer at once.
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
+from reprlib import Repr
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -268,11 +269,21 @@ def read_config(path: Path) -> Config:
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise PmsiError(f"{path} cannot be read: it has too many parts inside each other") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise PmsiError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
     if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
         raise PmsiError(f"{path} is not a configuration: it has no 'key: value' lines")
     return values
+
+
+def _shown(value: object) -> str:
+    """A value as text, without what a few references to the same lists would grow to."""
+    short = Repr()
+    short.maxstring = short.maxother = 100
+    short.maxlevel = 2
+    return short.repr(value)
 
 
 def parse_config(values: dict[str, Any]) -> Config:
@@ -282,7 +293,7 @@ def parse_config(values: dict[str, Any]) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "configuration"
-        raise PmsiError(f"configuration: {where}: {first['msg']} (got {first['input']!r})") from None
+        raise PmsiError(f"configuration: {where}: {first['msg']} (got {_shown(first['input'])})") from None
 
 
 def parse_assignments(assignments: list[str]) -> dict[str, Any]:

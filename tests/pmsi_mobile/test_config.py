@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 import yaml
 
@@ -125,3 +127,20 @@ def test_a_wrong_configuration_file_is_one_line(text, message, monkeypatch, caps
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_a_file_that_grows_when_it_is_read_is_one_short_line(tmp_path):
+    """Ten references to ten references, eight deep: 700 bytes of YAML, gigabytes as text."""
+    path = tmp_path / "config.yaml"
+    lists = ["&a [x]"] + [f"&{name} [{', '.join(['*' + before] * 10)}]" for before, name in pairwise("abcdefghi")]
+    path.write_text(f"train: {{epochs: [{', '.join(lists)}]}}\n")
+    with pytest.raises(PmsiError, match=r"train\.epochs") as error:
+        read_config(path)
+    assert len(str(error.value)) < 500
+
+
+def test_a_file_nested_a_thousand_times_is_one_line(tmp_path):
+    path = tmp_path / "config.yaml"
+    path.write_text("train: " + "[" * 2_000)
+    with pytest.raises(PmsiError, match="too many parts inside each other"):
+        read_config(path)
