@@ -18,7 +18,7 @@ GPU_RATE = 2.2e12
 
 
 def reproduce(
-    name: Annotated[str, typer.Argument(metavar="TABLE", help="table2 to table7, or figure1.")],
+    name: Annotated[str, typer.Argument(metavar="TABLE", help="table2 to table7, figure1 or figure4.")],
     data: Annotated[
         list[Path] | None,
         typer.Option(help="Folder of CUB, Cars, Aircraft or photos of your own; several: a part each."),
@@ -100,6 +100,7 @@ def _reproduce(
         except MeasurementError as error:
             failed = error
         _corrupt(table, plan, place, folder)
+        _explain(table, plan, place, folder)
         layout = load_data(split_record(place, 0), folder).layout
         paper = printed(table, layout)
         known = layout if layout in table.paper else folder.resolve().name
@@ -142,6 +143,25 @@ def _corrupt(table: "Reproduction", plan: "Plan", root: Path, data: Path) -> Non
             for done, (run, corruption, path) in enumerate(missing):
                 evaluate_corrupted(run, root, data, corruption, path)
                 report(done + 1, len(missing))
+
+
+def _explain(table: "Reproduction", plan: "Plan", root: Path, data: Path) -> None:
+    """Draw what the explained row's first network looks at in three test photos, of classes far apart."""
+    from pmsi_mobile.checkpoint import load_checkpoint
+    from pmsi_mobile.data.splits import load_data
+    from pmsi_mobile.experiments.execute import is_done, split_record
+    from pmsi_mobile.explanations import draw, explain_photo
+
+    runs = [run for run in plan.runs if run.recipe == table.explained and is_done(root, run)]
+    if not runs:
+        return
+    photos = sorted(load_data(split_record(root, runs[0].fold), data).test, key=lambda photo: photo.label)
+    checkpoint = load_checkpoint(root / runs[0].folder / "ckpt.pt")
+    network = checkpoint.network()
+    chosen = [photos[position * (len(photos) - 1) // 2] for position in range(3)]
+    found = [explain_photo(network, checkpoint, photo.path) for photo in chosen]
+    draw(found, checkpoint.classes, root / "explanation.png")
+    say(f"wrote {root / 'explanation.png'}")
 
 
 def _print_cost(table: "Reproduction", budget: "Budget", assignments: list[str]) -> None:

@@ -13,7 +13,7 @@ from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.experiments.plan import Settings
 from pmsi_mobile.files import write_text
 
-TABLES = ("table2", "table3", "table4", "table5", "table6", "table7")
+TABLES = ("table2", "table3", "table4", "table5", "table6", "table7", "figure4")
 FIGURES = {"figure1": "table6"}
 """Figure -> the table whose picture it is."""
 Scale = Literal["paper", "small"]
@@ -39,7 +39,8 @@ class _Scale(BaseModel):
 
 
 class Reproduction(BaseModel):
-    """A table of the paper. recipes: row -> settings, as in a plan; paper: data set -> row -> percent by column."""
+    """A table of the paper. recipes: row -> settings, as in a plan; paper: data set -> row -> percent by column;
+    explained: the row whose network's Grad-CAM is drawn too."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,6 +50,7 @@ class Reproduction(BaseModel):
     recipes: dict[str, Settings]
     columns: dict[str, Column]
     paper: dict[str, dict[str, list[float | None]]]
+    explained: str | None = None
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,8 @@ def test_a_table_is_trained_corrupted_and_printed_beside_the_papers(tmp_path, mo
     write_birds(tmp_path / "birds", species=2, train=4, val=1, test=2, size=40, seed=0)
     options = ["--data", tmp_path / "birds", "--epochs", 1, "--seeds", 1, "--output", tmp_path / "out"]
     options += [text for setting in TINY for text in ("--set", setting)]
+    table = read_reproduction("table7").model_copy(update={"explained": "RMG-PMSI"})
+    monkeypatch.setattr("pmsi_mobile.experiments.reproduction.read_reproduction", lambda name: table)
     assert call(main, monkeypatch, "table7", *options) == 0
     with open(tmp_path / "out" / "table.csv", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -86,6 +88,7 @@ def test_a_table_is_trained_corrupted_and_printed_beside_the_papers(tmp_path, mo
         assert float(row["ours"]) in (0, 25, 50, 75, 100)
         assert float(row["difference"]) == pytest.approx(float(row["ours"]) - float(row["paper"]))
     assert (tmp_path / "out" / "table.png").stat().st_size > 0
+    assert (tmp_path / "out" / "birds" / "explanation.png").stat().st_size > 0
     assert "Table VII" in capsys.readouterr().out
 
 
