@@ -95,17 +95,19 @@ def _check_settings(plan: "Plan", root: Path) -> None:
 
     for run in plan.runs:
         saved = root / run.folder / "config.yaml"
-        if saved.is_file() and _comparable(read_config(saved)) != _comparable(run.config):
+        if saved.is_file() and _comparable(read_config(saved), run) != _comparable(run.config, run):
             raise PmsiError(
                 f"{root / run.folder} was trained with other settings than {plan.path} says (see {saved}): "
                 "remove the folder, rename the recipe, or choose another --output"
             )
 
 
-def _comparable(config: "Config") -> dict[str, Any]:
-    """All values but the teachers' files, which the plan names by their recipes."""
+def _comparable(config: "Config", run: "Run") -> dict[str, Any]:
+    """All values but the files of other runs, which the plan names by their recipes."""
     values = config.model_dump(mode="json")
-    values["train"].pop("teacher", None)
+    del values["train"]["teacher"]
+    if run.backbone_of:
+        del values["model"]["weights"]
     return values
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from pmsi_export.checks.gates import agreement, judge
 from pmsi_export.contract.schema import sidecar_path
+from pmsi_export.formats.coreml.convert import look_up_table
 from pmsi_export.formats.coreml.metadata import embed, extract
 from pmsi_export.formats.coreml.mil.package import (
     class_labels,
@@ -88,6 +89,14 @@ def test_weights_are_stored_in_the_precision(models):
     sqnr = {precision: read_contract(models[precision]).parity.golden.sqnr_db for precision in PRECISIONS}
     assert sqnr.pop("fp32") > 80
     assert all(10 < lossy < 80 for lossy in sqnr.values())
+
+
+def test_a_weight_is_looked_up_in_as_many_values_as_the_bits_have():
+    values = np.random.default_rng(0).normal(size=64).astype(np.float16)
+    weight = np.random.default_rng(1).choice(values, (96, 576, 1, 1))
+    table, indices = look_up_table(weight, 6)
+    assert (table.shape, table.dtype, indices.dtype) == ((64,), np.float16, np.uint8)
+    assert (table[indices].reshape(weight.shape) == weight).all()
 
 
 def test_flipped_weights_fail_the_gate(copy, parity_of):

@@ -169,11 +169,14 @@ def test_a_sweep_trains_compares_and_skips_what_is_done(tmp_path):
     assert first.returncode == 0, first.stderr
     plain = out / "runs" / "plain" / "fold0-seed0" / "ckpt.pt"
     before = plain.stat().st_mtime_ns
-    plan_file(tmp_path, data="birds", folds=2, recipes={**recipes, "heads": {"train.frozen_epochs": 1}})
+    plan_file(tmp_path, data="birds", folds=2, recipes={**recipes, "heads": {"backbone_of": "plain"}})
     second = sweep(path, "--output", out, "--jobs", "2")
     assert second.returncode == 0, second.stderr
     assert "2 of 4 runs are done already" in second.stderr
     assert plain.stat().st_mtime_ns == before
+    third = sweep(path, "--output", out, "--jobs", "2")
+    assert third.returncode == 0, third.stderr
+    assert "4 of 4 runs are done already" in third.stderr
     with open(out / "table.csv", encoding="utf-8") as file:
         rows = {row["recipe"]: row for row in csv.DictReader(file)}
     assert rows["plain"]["photos"] == rows["heads"]["photos"] == "22"

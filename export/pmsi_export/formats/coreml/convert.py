@@ -62,4 +62,19 @@ def _compress(model: Any, precision: str) -> Any:
     if precision == "int8-weights":
         linear = tools.OpLinearQuantizerConfig(mode="linear_symmetric", weight_threshold=0)
         return tools.linear_quantize_weights(model, options(linear))
-    return tools.palettize_weights(model, options(tools.OpPalettizerConfig(mode="unique", weight_threshold=0)))
+    bits = int(precision.removeprefix("palette"))
+    palettes = tools.OpPalettizerConfig(
+        mode="custom", lut_function=lambda weight: look_up_table(weight, bits), weight_threshold=0
+    )
+    return tools.palettize_weights(model, options(palettes))
+
+
+def look_up_table(weight: NDArray[np.floating], bits: int) -> tuple[NDArray[np.floating], NDArray[np.uint8]]:
+    """A weight of at most 2**bits values -> those values, padded to as many, and the index of each element [N].
+
+    coremltools' own mode "unique" counts them by NumPy's `unique`, which in 2.4 gives a float16 value several times.
+    """
+    values, indices = np.unique(weight.astype(np.float32), return_inverse=True)
+    table = np.zeros(2**bits, weight.dtype)
+    table[: len(values)] = values
+    return table, indices.flatten().astype(np.uint8)
