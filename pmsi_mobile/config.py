@@ -21,7 +21,7 @@ LARGEST_SIDE = 4096
 LARGEST_WIDTH = 8192
 """Features of a layer, in the same way."""
 MOST_CLASSES = 100_000
-PRESETS = ("paper", "released", "mobile")
+PRESETS = ("paper", "released", "mobile", "plain")
 
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]

@@ -20,7 +20,9 @@ def train(
         Path | None,
         typer.Argument(help="Folder of class folders (with or without train/val/test), CUB, Cars or Aircraft."),
     ] = None,
-    preset: Annotated[str | None, typer.Option(help="Recipe: paper, released or mobile [default: mobile].")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="Recipe: paper, released, mobile or plain [default: mobile].")
+    ] = None,
     method: Annotated[
         str | None, typer.Option(help="rmg-pmsi, baseline (the plain classifier), pmg, bcnn, hbp, pc or api.")
     ] = None,

@@ -36,6 +36,11 @@ def test_the_mobile_preset_is_small():
     assert config.preprocessing.crop == 224
 
 
+def test_the_plain_preset_trains_a_classifier_as_long_as_ten_epochs_of_four_phases():
+    config = load_config("plain")
+    assert (config.method, config.train.epochs, config.train.label_smoothing) == ("baseline", 40, 0.1)
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_saved_configuration_is_read_back_unchanged(preset, tmp_path):
     config = load_config(preset, {"model.width": 64, "train.lr_new": 0.5, "seed": 3})
@@ -72,7 +77,7 @@ def test_a_wrong_value_is_named_in_one_line(assignments, message):
 
 
 def test_an_unknown_preset_lists_the_known_ones():
-    with pytest.raises(PmsiError, match="paper, released, mobile"):
+    with pytest.raises(PmsiError, match="paper, released, mobile, plain"):
         load_config("papers")
 
 
