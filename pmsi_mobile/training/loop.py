@@ -129,6 +129,7 @@ class Trainer:
             return
         plain = [*data.val, *self._plain_photos()] if config.train.precise_bn else data.val
         keys = training_keys(data.train, config.train.resize == "mixed") + evaluation_keys(plain)
+        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"photos-{self.accelerator.process_index}.cache"
         self.cache = ResizedPhotos(path, keys, config.preprocessing.resize, config.data.cache_gib)
         try:

@@ -57,10 +57,11 @@ def test_a_missing_package_is_one_line_with_its_extra():
 
 def test_a_command_without_pytorch_says_what_to_install(tmp_path):
     code = (
-        "import sys; sys.modules['torch'] = None; sys.argv = ['pmsi-eval', 'ckpt.pt', '.']\n"
+        "import sys; sys.modules['torch'] = None; sys.argv = ['pmsi-eval', 'ckpt.pt', 'photos']\n"
         "from pmsi_mobile.commands.evaluate import main; main()"
     )
     shutil.copy(ROOT / "tests/export/fixtures/v1/ckpt.pt", tmp_path)
+    (tmp_path / "photos").mkdir()
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("error: this needs torch, which is not installed: pip install")
