@@ -41,7 +41,7 @@ SIZES = ((256, 256), (640, 480), (480, 640), (1280, 960), (333, 77), (60, 45), (
 
 def write_fixtures(folder: Path, further: Sequence[Path] = ()) -> None:
     """Fill `folder`, which does not exist yet."""
-    for name in ("models", "assets/models", "broken", "protected", "unprotected", "not-finite"):
+    for name in ("models", "assets/models", "broken", "confidence", "protected", "unprotected", "not-finite"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     for name in ("photos", "pixels", "frames", "wide-gamut"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -52,6 +52,7 @@ def write_fixtures(folder: Path, further: Sequence[Path] = ()) -> None:
     write_app(folder)
     write_broken(folder / "broken")
     write_contracts(folder)
+    write_confidence(folder / "confidence")
     write_not_finite(folder / "not-finite" / "not-finite.onnx")
     write_judgements(folder)
     shutil.copy(APP_RESULT, folder)
@@ -173,6 +174,17 @@ def write_contracts(folder: Path) -> None:
             path = folder / f"{name}{suffix}"
             path.write_bytes(bare)
             container(format_of(model)).embed(path, contract)
+
+
+def write_confidence(folder: Path) -> None:
+    """A model under contracts that call every answer sure, or none but a certain one."""
+    bare, text = without_contract(V1 / "ckpt.onnx")
+    for name, threshold in (("sure", 0.0), ("unsure", 1.0)):
+        promises = [{"right": right, "threshold": threshold, "coverage": 0.5} for right in (0.9, 0.95)]
+        confidence = {"temperature": 2.0, "photos": 300, "answers": promises, "ece": None}
+        path = folder / f"{name}.onnx"
+        path.write_bytes(bare)
+        container(format_of(path)).embed(path, protected(json.dumps(json.loads(text) | {"confidence": confidence})))
 
 
 def write_not_finite(path: Path) -> None:

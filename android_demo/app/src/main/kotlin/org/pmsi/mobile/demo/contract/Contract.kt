@@ -8,6 +8,9 @@ import org.pmsi.mobile.demo.Sentence
 /** The newest contract that this app reads. */
 const val SCHEMA_VERSION = 1
 
+/** Share of right answers that is promised where one is called sure. */
+private const val SURE = 0.95
+
 /** Order of the input's axes: pixels one after the other, or colour planes. */
 enum class Layout { NHWC, NCHW }
 
@@ -48,7 +51,8 @@ data class Parity(
  * A photo is stretched to [resize] x [resize] pixels, and the [crop] x [crop] pixels in its middle are the input.
  * [classes] are in the order of the output. [topK]: the file gives only so many of the largest probabilities.
  * [valTop1]: the network's accuracy on its validation photos, in 0..1. [created]: ISO 8601, UTC. [isProtected]: a
- * digest says that it has not changed since it was written.
+ * digest says that it has not changed since it was written. [sureFrom]: the first probability from which on 95 % of the
+ * answers are promised to be right; null where nothing is promised.
  */
 data class Contract(
     val format: String,
@@ -69,6 +73,7 @@ data class Contract(
     val valTop1: Double?,
     val tools: Map<String, String>,
     val created: String,
+    val sureFrom: Double?,
     val isProtected: Boolean
 ) {
     companion object {
@@ -127,6 +132,7 @@ private fun contract(root: JSONObject, isProtected: Boolean): Contract {
         valTop1 = valTop1(root.getJSONObject("metrics"), network.head ?: "mix"),
         tools = root.getJSONObject("tools").run { keys().asSequence().associateWith(::text) },
         created = root.text("created"),
+        sureFrom = root.objectOrNull("confidence")?.let(::sureFrom),
         isProtected = isProtected
     )
 }
@@ -155,6 +161,14 @@ private fun agreement(agreement: JSONObject) = Agreement(
     sqnrDb = agreement.numberOrNull("sqnr_db"),
     top1 = agreement.numberOrNull("top1")
 )
+
+private fun sureFrom(confidence: JSONObject): Double? {
+    val answers = confidence.getJSONArray("answers")
+    return (0 until answers.length())
+        .map(answers::getJSONObject)
+        .firstOrNull { it.number("right") == SURE }
+        ?.number("threshold")
+}
 
 private fun valTop1(metrics: JSONObject, head: String): Double? = metrics
     .optJSONObject("val")

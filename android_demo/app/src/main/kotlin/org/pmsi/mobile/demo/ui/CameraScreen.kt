@@ -155,9 +155,10 @@ class CameraScreen(
     private fun isLive(model: ModelEntry.Ready) = camera != null && this.model === model
 
     private fun show(found: Ranking, model: ModelEntry.Ready) {
-        for (rank in 0 until found.size) {
-            top.show(rank, model.contract.classes[found.indices[rank]], found.values[rank])
-        }
+        val classes = model.contract.classes
+        for (rank in 0 until found.size) top.show(rank, classes[found.indices[rank]], found.values[rank])
+        val second = if (found.size > 1) classes[found.indices[1]] else null
+        top.judge(model.contract.sureFrom, classes[found.indices[0]], found.values[0], second)
         top.clearFrom(found.size)
     }
 

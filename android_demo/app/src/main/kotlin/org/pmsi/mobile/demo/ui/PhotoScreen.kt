@@ -47,7 +47,7 @@ class PhotoScreen(
                 if (state.ofModel) R.string.model_fails else R.string.photo_problem,
                 state.problem.text(activity.resources)
             )
-            is PhotoState.Classified -> show(state)
+            is PhotoState.Classified -> show(state, model.contract.sureFrom)
         }
     }
 
@@ -56,11 +56,13 @@ class PhotoScreen(
         message.show(icon, activity.getText(title), text)
     }
 
-    private fun show(state: PhotoState.Classified) {
+    private fun show(state: PhotoState.Classified, sureFrom: Double?) {
         message.hide()
         photo.setImageBitmap(state.preview)
         state.guesses.forEachIndexed { rank, guess -> top.show(rank, guess.name, guess.probability) }
         top.clearFrom(state.guesses.size)
+        val first = state.guesses.first()
+        top.judge(sureFrom, first.name, first.probability, state.guesses.getOrNull(1)?.name)
         times.text =
             activity.getString(R.string.photo_times, milliseconds(state.networkNs), milliseconds(state.resizeNs))
     }

@@ -80,6 +80,13 @@ class ContractReaderTest {
     }
 
     @Test
+    fun `what is promised of answers is read, and nothing is promised without it`() {
+        val promised = listOf("unsure", "sure").map { ContractReader.read(Fixtures.file("confidence/$it.onnx")).sureFrom }
+        assertEquals(listOf(1.0, 0.0), promised)
+        assertEquals(null, ContractReader.read(Fixtures.file("assets/models/ckpt.onnx")).sureFrom)
+    }
+
+    @Test
     fun `a contract of a million brackets is refused`() {
         val json = "{\"schema_version\":" + "[".repeat(1_000_000)
         val problem = assertThrows(ModelProblem::class.java) { Contract.parse(json, "a.onnx", sealed = true) }

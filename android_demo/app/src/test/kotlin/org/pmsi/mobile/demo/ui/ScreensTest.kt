@@ -83,6 +83,16 @@ class ScreensTest {
     }
 
     @Test
+    fun `below the promised threshold the app is not sure`() {
+        withoutModels()
+        push(Fixtures.file("confidence/unsure.onnx"))
+        phone.open(R.id.tab_photo)
+        phone.choose(Fixtures.file("photos").photo())
+        assertShows("Not sure: ", " or ")
+        phone.picture("photo-not-sure")
+    }
+
+    @Test
     @Config(qualifiers = "+night")
     fun `the dark theme has the same screens`() {
         openOnnx(R.id.tab_photo)
