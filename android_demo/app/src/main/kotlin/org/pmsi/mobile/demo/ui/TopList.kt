@@ -36,7 +36,12 @@ class TopList(context: Context, attributes: AttributeSet? = null) : LinearLayout
     fun judge(sureFrom: Double?, first: String, probability: Float, second: String?) {
         val isSure = sureFrom == null || probability >= sureFrom
         // The list does not jump under the camera from one frame to the next.
-        doubt.visibility = if (!isSure) VISIBLE else if (sureFrom != null) INVISIBLE else GONE
+        doubt.visibility =
+            when {
+                !isSure -> VISIBLE
+                sureFrom != null -> INVISIBLE
+                else -> GONE
+            }
         if (isSure || doubtful === first && alternative === second) return
         doubtful = first
         alternative = second

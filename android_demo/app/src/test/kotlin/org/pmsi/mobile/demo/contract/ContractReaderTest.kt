@@ -81,7 +81,8 @@ class ContractReaderTest {
 
     @Test
     fun `what is promised of answers is read, and nothing is promised without it`() {
-        val promised = listOf("unsure", "sure").map { ContractReader.read(Fixtures.file("confidence/$it.onnx")).sureFrom }
+        val models = listOf("unsure", "sure").map { Fixtures.file("confidence/$it.onnx") }
+        val promised = models.map { ContractReader.read(it).sureFrom }
         assertEquals(listOf(1.0, 0.0), promised)
         assertEquals(null, ContractReader.read(Fixtures.file("assets/models/ckpt.onnx")).sureFrom)
     }
