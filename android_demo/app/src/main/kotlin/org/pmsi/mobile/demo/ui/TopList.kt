@@ -12,7 +12,10 @@ import kotlin.math.roundToInt
 import org.pmsi.mobile.demo.R
 import org.pmsi.mobile.demo.TOP
 
-/** The most likely classes with bars, and above them that the network is not sure. Shows camera frames: a row is touched only when it changes. */
+/**
+ * The most likely classes with bars, and above them that the network is not sure. Shows camera frames: a row is touched
+ * only when it changes.
+ */
 class TopList(context: Context, attributes: AttributeSet? = null) : LinearLayout(context, attributes) {
     private val doubt = TextView(context, null, 0, R.style.Text_Name)
     private var doubtful: String? = null
@@ -30,8 +33,8 @@ class TopList(context: Context, attributes: AttributeSet? = null) : LinearLayout
     }
 
     /**
-     * Says "not sure" of the classes [first] and [second] where [probability], the first one's, is below [sureFrom]; null:
-     * nothing is known of that.
+     * Says "not sure" of the classes [first] and [second] where [probability], the first one's, is below [sureFrom];
+     * null: nothing is known of that.
      */
     fun judge(sureFrom: Double?, first: String, probability: Float, second: String?) {
         val isSure = sureFrom == null || probability >= sureFrom
