@@ -30,7 +30,7 @@ from pmsi_mobile.config import Config, load_config
 from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.cache import ResizedPhotos
-from pmsi_mobile.data.loading import TrainPhotos, epoch_batches, train_loader, training_keys
+from pmsi_mobile.data.loading import TrainPhotos, shuffled_batches, train_loader, training_keys
 from pmsi_mobile.data.splits import Photo
 from pmsi_mobile.methods.registry import build_network, phases
 from pmsi_mobile.training.batch import train_batch
@@ -117,14 +117,14 @@ def _ours(folder: ImageFolder, config: Config, cache: Path) -> Iterator[int]:
     """The same, with what pmsi-train does."""
     train = config.train
     photos = [Photo(Path(path), label) for path, label in folder.samples]
-    labels, accelerator = torch.tensor([photo.label for photo in photos]), Accelerator(cpu=True)
+    labels_of, accelerator = [photo.label for photo in photos], Accelerator(cpu=True)
     network = build_network(config, len(folder.classes)).to(memory_format=torch.channels_last).train()
     optimizer, plan = build_optimizer(network, train), phases(config, network.head_names)
-    loss = Loss(train, labels, len(folder.classes))
+    loss = Loss(train, torch.tensor(labels_of), len(folder.classes))
     kept = ResizedPhotos(cache, training_keys(photos, True), config.preprocessing.resize, config.data.cache_gib)
     epoch = 0
     while True:
-        batches = epoch_batches(len(photos), train.batch_size, config.seed, epoch)
+        batches = shuffled_batches(labels_of, train.batch_size, config.seed, epoch)
         dataset = TrainPhotos(photos, config.preprocessing, config.seed, epoch, True, kept)
         for step, (images, of_batch) in enumerate(train_loader(dataset, batches, config.data.workers)):
             images = images.contiguous(memory_format=torch.channels_last)
