@@ -1,6 +1,7 @@
 """Training runs small enough for tests, in this process or by the command; commands as a user calls them."""
 
 import os
+import signal
 import sys
 
 import pytest
@@ -9,6 +10,7 @@ from accelerate import Accelerator
 
 from pmsi_mobile.config import load_config
 from pmsi_mobile.data.splits import open_data
+from pmsi_mobile.training import batch, loop
 from pmsi_mobile.training.loop import Trainer
 
 SMALL = {
@@ -62,3 +64,16 @@ def call(main, monkeypatch, *arguments):
     with pytest.raises(SystemExit) as exit_status:
         main()
     return exit_status.value.code
+
+
+def press_ctrl_c_in_step(number, monkeypatch):
+    """In the middle of the `number`th batch that is trained from here on, the first being 1."""
+    calls = []
+
+    def train_batch(*arguments):
+        calls.append(number)
+        if len(calls) == number:
+            signal.raise_signal(signal.SIGINT)
+        return batch.train_batch(*arguments)
+
+    monkeypatch.setattr(loop, "train_batch", train_batch)

@@ -1,7 +1,5 @@
 """What makes training worth its passes: averaged weights, and that runs with all of it go on as they were."""
 
-import signal
-
 import pytest
 import torch
 from accelerate import Accelerator
@@ -13,7 +11,7 @@ from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.errors import Interrupted
 from pmsi_mobile.training import batch, loop
 from pmsi_mobile.training.loop import Trainer
-from tests.pmsi_mobile.runs import SMALL, run, same_weights
+from tests.pmsi_mobile.runs import SMALL, press_ctrl_c_in_step, run, same_weights
 
 EVERYTHING = {
     "train__precise_bn": 12,
@@ -65,15 +63,7 @@ def test_a_run_with_everything_resumes_with_the_bits_of_an_undisturbed_one(birds
     run(birds, tmp_path / "whole", **EVERYTHING)
     folder = tmp_path / "stopped"
     for steps in (3, 2):
-        calls = []
-
-        def train_batch(*arguments, steps=steps, calls=calls):
-            calls.append(steps)
-            if len(calls) == steps:
-                signal.raise_signal(signal.SIGINT)
-            return batch.train_batch(*arguments)
-
-        monkeypatch.setattr(loop, "train_batch", train_batch)
+        press_ctrl_c_in_step(steps, monkeypatch)
         with pytest.raises(Interrupted):
             run(birds, folder, **EVERYTHING)
     monkeypatch.undo()

@@ -18,11 +18,10 @@ from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.errors import Interrupted, PmsiError
 from pmsi_mobile.methods.registry import build_network
-from pmsi_mobile.training import batch, loop
 from pmsi_mobile.training.loop import Trainer
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 from pmsi_mobile.training.state import Length, Progress, restore_state, save_state
-from tests.pmsi_mobile.runs import ENVIRONMENT, SMALL, Silent, call, command, run, same_weights
+from tests.pmsi_mobile.runs import ENVIRONMENT, SMALL, Silent, call, command, press_ctrl_c_in_step, run, same_weights
 
 
 @pytest.fixture(scope="module")
@@ -105,15 +104,7 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_undisturbed_one(birds, tmp_
     folder = tmp_path / "stopped"
     done = 0
     for steps in (1, 3, 2):
-        calls = []
-
-        def train_batch(*arguments, steps=steps, calls=calls):
-            calls.append(steps)
-            if len(calls) == steps:
-                signal.raise_signal(signal.SIGINT)
-            return batch.train_batch(*arguments)
-
-        monkeypatch.setattr(loop, "train_batch", train_batch)
+        press_ctrl_c_in_step(steps, monkeypatch)
         with pytest.raises(Interrupted):
             run(birds, folder)
         done += steps
