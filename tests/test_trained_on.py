@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from pmsi_export.commands import export as export_command
+from pmsi_export.commands.evaluate import main as evaluate
 from pmsi_mobile.checkpoint import load_checkpoint, save_checkpoint
-from pmsi_mobile.commands.evaluate import main as evaluate
 from pmsi_mobile.data.splits import open_data, save_data
 from tests.conftest import make_checkpoint, small_config
 from tests.pmsi_mobile.runs import call

@@ -37,7 +37,7 @@ LINES = {
         ["photos", "--output", "photos/run"],
         ["photos", "--resume"],
     ],
-    "pmsi_mobile.commands.evaluate": [
+    "pmsi_export.commands.evaluate": [
         ["nosuch.pt", "photos"],
         ["text.txt", "photos"],
         [MODEL, "photos"],

@@ -8,9 +8,9 @@ import pytest
 import torch
 from PIL import Image
 
+from pmsi_export.commands.evaluate import main as evaluate
 from pmsi_mobile.checkpoint import load_checkpoint, save_checkpoint
 from pmsi_mobile.commands.calibrate import main as calibrate
-from pmsi_mobile.commands.evaluate import main as evaluate
 from pmsi_mobile.confidence.record import Answers
 from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.splits import open_data, save_data

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from rich.console import Console
 
+from pmsi_export.commands.evaluate import main as evaluate
 from pmsi_mobile.commands import _train_output
 from pmsi_mobile.commands._train_output import ConsoleListener, class_names
-from pmsi_mobile.commands.evaluate import main as evaluate
 from pmsi_mobile.data.birds import write_birds
 from tests.conftest import make_checkpoint, small_config
 from tests.pmsi_mobile.runs import call
@@ -33,7 +33,7 @@ def checkpoint(birds, tmp_path_factory):
     return make_checkpoint(tmp_path_factory.mktemp("run") / "ckpt.pt", small_config(), classes, images)
 
 
-@pytest.mark.parametrize("module", ["birds", "train", "evaluate", "calibrate"])
+@pytest.mark.parametrize("module", ["birds", "train", "calibrate"])
 def test_help_needs_no_torch(module):
     code = (
         f"import sys; sys.argv = ['x', '--help']\nfrom pmsi_mobile.commands.{module} import main\n"

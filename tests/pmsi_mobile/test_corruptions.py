@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torchvision.transforms import functional
 
-from pmsi_mobile.commands.evaluate import main
+from pmsi_export.commands.evaluate import main
 from pmsi_mobile.data.corruptions import NAMES, Corruption, read_corruption
 from pmsi_mobile.errors import PmsiError
 from tests.conftest import make_checkpoint, small_config

@@ -58,7 +58,7 @@ def test_a_missing_package_is_one_line_with_its_extra():
 def test_a_command_without_pytorch_says_what_to_install(tmp_path):
     code = (
         "import sys; sys.modules['torch'] = None; sys.argv = ['pmsi-eval', 'ckpt.pt', 'photos']\n"
-        "from pmsi_mobile.commands.evaluate import main; main()"
+        "from pmsi_export.commands.evaluate import main; main()"
     )
     shutil.copy(ROOT / "tests/export/fixtures/v1/ckpt.pt", tmp_path)
     (tmp_path / "photos").mkdir()
