@@ -40,7 +40,12 @@ LINES = {
     "pmsi_export.commands.evaluate": [
         ["nosuch.pt", "photos"],
         ["text.txt", "photos"],
+        ["nosuch.tflite", "photos"],
+        ["broken.tflite", "photos"],
+        [MODEL, "nosuch"],
         [MODEL, "photos"],
+        [MODEL, "photos", "--device", "cuda"],
+        [MODEL, "photos", "--output", "photos/eval"],
         [CHECKPOINT, "nosuch"],
         [CHECKPOINT, "photos", "--split", "nosuch"],
         [CHECKPOINT, "photos", "--output", "text.txt"],
@@ -87,7 +92,7 @@ LINES = {
 @pytest.mark.parametrize("module", LINES)
 def test_a_wrong_line_is_refused_without_pytorch(module, tmp_path):
     (tmp_path / "photos" / "one").mkdir(parents=True)
-    for name in ("text.txt", "text.pt"):
+    for name in ("text.txt", "text.pt", "broken.tflite"):
         (tmp_path / name).write_text("no tensors")
     lines = json.dumps([[str(word) for word in line] for line in LINES[module]])
     done = subprocess.run(

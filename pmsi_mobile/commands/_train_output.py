@@ -7,9 +7,9 @@ from types import TracebackType
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Column, Table
 
+from pmsi_mobile.accuracy import interval
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.console.terminal import escaped, plain_console
-from pmsi_mobile.evaluation import interval
 from pmsi_mobile.records import Row
 
 console = plain_console(err=True)

@@ -97,7 +97,7 @@ def photos_for_evaluation(
     candidates = ("test", "val") if split == "auto" else (split,)
     listing = list_photos(root, classes)
     try:
-        _refuse_unknown(listing, classes, "the checkpoint")
+        _refuse_unknown(listing, classes, "the model")
     except PmsiError as error:
         raise with_notes(error, listing.notes) from None
     # The training split on disk may still have to give photos to validation, so it is never taken as it is.

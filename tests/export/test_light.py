@@ -1,6 +1,7 @@
 """What happens to a file after its export imports no PyTorch: a predicting machine need not have it."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pmsi_export.formats.open import read_contract
 from pmsi_export.runtime.preprocess import load_image, load_resized
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.images import load_rgb
@@ -45,6 +47,16 @@ def called(command: str) -> str:
 @pytest.mark.parametrize("name", ["ckpt.tflite", "ckpt-int8.tflite", "ckpt.onnx", "ckpt-int8.onnx"])
 def test_predicting_needs_no_pytorch(name, photo):
     assert imported(called("pmsi_export.commands.predict:main"), FIXTURES / name, photo) == set()
+
+
+@pytest.mark.parametrize("name", ["ckpt.tflite", "ckpt.onnx"])
+def test_evaluating_a_file_needs_no_pytorch(name, photo, tmp_path):
+    folder = tmp_path / "photos" / "test" / read_contract(FIXTURES / name).classes[0]
+    folder.mkdir(parents=True)
+    shutil.copy(photo, folder)
+    arguments = (FIXTURES / name, tmp_path / "photos", "--output", tmp_path / "eval")
+    # Of intervals and pictures.
+    assert imported(called("pmsi_export.commands.evaluate:main"), *arguments) == {"scipy", "matplotlib"}
 
 
 @pytest.mark.parametrize("name", ["ckpt.tflite", "ckpt.onnx", "ckpt.pte", "ckpt.ptl"])

@@ -1,7 +1,8 @@
+import numpy as np
 import pytest
 
+from pmsi_export.evaluation.pictures import plot_confusion
 from pmsi_mobile.plot_names import LONGEST, plot_names
-from pmsi_mobile.records import plot_confusion
 
 NAMES = [
     "two\nlines",
@@ -43,7 +44,6 @@ def _own_font() -> str:
 
 @pytest.mark.filterwarnings("error")
 def test_every_class_name_can_be_drawn_without_a_warning(tmp_path, caplog):
-    counts = [[1] * len(NAMES)] * len(NAMES)
-    plot_confusion(tmp_path / "confusion.png", counts, NAMES)
+    plot_confusion(tmp_path / "confusion.png", np.ones((len(NAMES), len(NAMES)), np.int64), NAMES)
     assert caplog.records == []
     assert (tmp_path / "confusion.png").read_bytes().startswith(b"\x89PNG")

@@ -344,7 +344,7 @@ def test_evaluation_needs_neither_every_class_nor_two(tmp_path):
 @pytest.mark.parametrize(
     ("counts", "split", "message"),
     [
-        ({"plum": 1}, "all", "plum: no such class in the checkpoint"),
+        ({"plum": 1}, "all", "plum: no such class in the model"),
         ({"kiwi": 1}, "test", "no readable photos in split test"),
         ({"kiwi": 1}, "tset", "no split is called tset"),
     ],

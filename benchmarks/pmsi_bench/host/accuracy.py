@@ -123,8 +123,8 @@ def _classify(
         workers = {subject.name: _open(processes, subject, problems) for subject in subjects}
         for start in range(0, len(photos), chunk):
             part = photos[start : start + chunk]
-            pixels = load_images([photo.path for photo in part], preprocessing.for_network())
-            np.save(images, np.stack([corruption(image) for image in pixels]) if corruption else pixels)
+            paths = [photo.path for photo in part]
+            np.save(images, load_images(paths, preprocessing.for_network(), corruption))
             for name, worker in workers.items():
                 if worker:
                     try:
