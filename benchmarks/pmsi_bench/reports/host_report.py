@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pmsi_bench.host.sustained import slow_down
 from pmsi_bench.reports.host_table import STOPPED
-from pmsi_bench.reports.page import markdown_line, number, page
+from pmsi_bench.reports.page import markdown_line, number
 from pmsi_bench.results.choice import pareto_front
 from pmsi_bench.results.host_result import BenchResult, Figures, FileResult
 from pmsi_bench.results.host_verdict import candidates, choices, verdict
@@ -14,6 +14,7 @@ from pmsi_bench.results.network import headings, ratios_to
 from pmsi_mobile.console.terminal import escaped
 from pmsi_mobile.csv_text import csv_text
 from pmsi_mobile.files import write_text
+from pmsi_mobile.pages.page import render
 
 if TYPE_CHECKING:
     from pmsi_bench.reports.plots import Bar, Point
@@ -29,7 +30,8 @@ def as_html(result: BenchResult) -> str:
     from pmsi_bench.reports.plots import accuracy_plot, latency_plot, sustained_plot
 
     titles = headings(result.networks)
-    return page(
+    return render(
+        "pmsi_bench.reports",
         "host.html",
         result=result,
         verdict=verdict(result),

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from pmsi_mobile.errors import MeasurementError, PmsiError
 
@@ -34,27 +33,6 @@ def write_reports(paths: Sequence[Path], write: Callable[[Path], None]) -> None:
             problems.append(f"{path} could not be written ({error}): the result is above, --json prints all of it")
     if problems:
         raise MeasurementError(problems[0])
-
-
-def page(template: str, **values: Any) -> str:
-    """A self-contained page: no network, no script. Values that end in `_plots` are `<svg>` elements by their heading,
-    of which empty ones are left out."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    environment = Environment(
-        loader=PackageLoader("pmsi_bench.reports"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    drawn = {
-        name: {heading: Markup(plot) for heading, plot in plots.items() if plot}
-        for name, plots in values.items()
-        if name.endswith("_plots")
-    }
-    return environment.get_template(template).render(**values | drawn)
 
 
 def markdown_line(cells: Sequence[str]) -> str:

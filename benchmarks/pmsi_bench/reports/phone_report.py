@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pmsi_bench.reports.page import markdown_line, number, page
+from pmsi_bench.reports.page import markdown_line, number
 from pmsi_bench.reports.phone_table import remarks
 from pmsi_bench.results.choice import pareto_front
 from pmsi_bench.results.network import headings, ratios_to
@@ -13,6 +13,7 @@ from pmsi_bench.results.phone_verdict import candidates, choices, verdict
 from pmsi_mobile.console.terminal import escaped
 from pmsi_mobile.csv_text import csv_text
 from pmsi_mobile.files import write_text
+from pmsi_mobile.pages.page import render
 
 if TYPE_CHECKING:
     from pmsi_bench.reports.plots import Bar, Point
@@ -31,7 +32,8 @@ def as_html(result: DeviceResult) -> str:
     from pmsi_bench.reports.plots import accuracy_plot, latency_plot
 
     titles = headings(result.networks)
-    return page(
+    return render(
+        "pmsi_bench.reports",
         "phone.html",
         result=result,
         verdict=verdict(result),

@@ -1,22 +1,18 @@
-"""The plots of the report: `<svg>` elements that take their colours from the page (`currentColor`, `--accent`)."""
+"""The plots of the report."""
 
-import io
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pmsi_bench.host.sustained import Window
+from pmsi_mobile.pages.plots import ACCENT, INK, svg_plot
 from pmsi_mobile.plot_names import plot_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# matplotlib writes colours in figures; these two stand for the page's own, which depend on its dark mode.
-_INK, _ACCENT = "#010203", "#040506"
 LONGEST_BARS = 2.0
 """Times the longest bar that the scale goes to."""
 
@@ -52,15 +48,15 @@ def latency_plot(bars: Sequence[Bar]) -> str:
         return ""
     limit = LONGEST_BARS * max(bar.typical_ms for bar in bars)
     clipped = False
-    with _plot(0.8 + 0.42 * len(bars)) as (axes, drawn):
+    with svg_plot(0.8 + 0.42 * len(bars)) as (axes, drawn):
         rows = range(len(bars))
-        axes.barh(rows, [bar.typical_ms for bar in reversed(bars)], height=0.55, color=_ACCENT, alpha=0.75)
+        axes.barh(rows, [bar.typical_ms for bar in reversed(bars)], height=0.55, color=ACCENT, alpha=0.75)
         random = np.random.default_rng(0)
         for row, bar in zip(rows, reversed(bars), strict=True):
             rounds = np.asarray(bar.rounds_ms)
             spread = row + random.uniform(-0.2, 0.2, len(rounds))
             within = rounds <= limit
-            axes.plot(rounds[within], spread[within], ".", color=_INK, markersize=3, alpha=0.6)
+            axes.plot(rounds[within], spread[within], ".", color=INK, markersize=3, alpha=0.6)
             text, ends = f"{bar.typical_ms:.2f}", [bar.typical_ms, *bar.rounds_ms]
             if bar.p90_ms is not None:
                 text = f"{text} | {bar.p90_ms:.2f}"
@@ -69,24 +65,24 @@ def latency_plot(bars: Sequence[Bar]) -> str:
                 axes.plot(
                     [bar.typical_ms, min(bar.p90_ms, limit)],
                     [row, row],
-                    color=_INK,
+                    color=INK,
                     lw=1.5,
                     marker=marker,
                     markevery=[1],
                 )
             if max(ends) > limit:
                 clipped = True
-                axes.plot(limit, row, ">", color=_INK, markersize=6)
+                axes.plot(limit, row, ">", color=INK, markersize=6)
             axes.annotate(text, (min(max(ends), limit), row), xytext=(8, 0), textcoords="offset points", va="center")
         _name_rows(axes, [bar.name for bar in reversed(bars)])
         line = " | 90th percentile (line)" if any(bar.p90_ms is not None for bar in bars) else ""
         beyond = "\ntriangle: goes on beyond the scale" if clipped else ""
         # To the right: it may be longer than the axis, and names are at the left.
-        axes.set_xlabel(f"ms per image: median (bar){line}; dots: each round{beyond}", color=_INK, loc="right")
+        axes.set_xlabel(f"ms per image: median (bar){line}; dots: each round{beyond}", color=INK, loc="right")
         axes.margins(x=0.18)
         axes.set_xlim(left=0)
         axes.spines[:].set_visible(False)
-        axes.grid(axis="x", color=_INK, alpha=0.15)
+        axes.grid(axis="x", color=INK, alpha=0.15)
     return drawn[0]
 
 
@@ -97,27 +93,27 @@ def accuracy_plot(points: Sequence[Point]) -> str:
     """
     if len(points) < 2:
         return ""
-    with _plot(5.2) as (axes, drawn):
+    with svg_plot(5.2) as (axes, drawn):
         corners = sorted((point.latency_ms, 100 * point.top1) for point in points if point.front)
-        axes.step([x for x, _ in corners], [y for _, y in corners], where="post", color=_ACCENT, lw=2, zorder=1)
+        axes.step([x for x, _ in corners], [y for _, y in corners], where="post", color=ACCENT, lw=2, zorder=1)
         for point in points:
             axes.plot(
                 point.latency_ms,
                 100 * point.top1,
                 "o",
-                color=_ACCENT if point.front else _INK,
+                color=ACCENT if point.front else INK,
                 fillstyle="full" if point.passed else "none",
                 markersize=7,
                 zorder=2,
             )
         _label(axes, [(point.name, point.latency_ms, 100 * point.top1) for point in points])
-        axes.set_xlabel("median ms per image", color=_INK)
-        axes.set_ylabel("top-1, %", color=_INK)
+        axes.set_xlabel("median ms per image", color=INK)
+        axes.set_ylabel("top-1, %", color=INK)
         axes.margins(x=0.22, y=0.15)
         axes.set_xlim(left=0)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[:].set_color(_INK)
-        axes.grid(color=_INK, alpha=0.12)
+        axes.spines[:].set_color(INK)
+        axes.grid(color=INK, alpha=0.12)
     return drawn[0]
 
 
@@ -126,7 +122,7 @@ def sustained_plot(windows: Mapping[str, Sequence[Window]]) -> str:
     file's name, at least one of each. Empty without files."""
     if not windows:
         return ""
-    with _plot(4.2) as (axes, drawn):
+    with svg_plot(4.2) as (axes, drawn):
         styles = ["-", "--", "-.", ":"]
         lines = []
         for number, seconds in enumerate(windows.values()):
@@ -135,19 +131,19 @@ def sustained_plot(windows: Mapping[str, Sequence[Window]]) -> str:
                 [window.seconds / 60 for window in seconds],
                 [window.median_ms / first for window in seconds],
                 styles[number % len(styles)],
-                color=_INK if number // len(styles) % 2 else _ACCENT,
+                color=INK if number // len(styles) % 2 else ACCENT,
                 lw=1.6,
             )
-        axes.set_xlabel("minutes without a pause", color=_INK)
-        axes.set_ylabel("times the first second", color=_INK)
+        axes.set_xlabel("minutes without a pause", color=INK)
+        axes.set_ylabel("times the first second", color=INK)
         axes.set_ylim(bottom=0)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[:].set_color(_INK)
-        axes.grid(color=_INK, alpha=0.12)
+        axes.spines[:].set_color(INK)
+        axes.grid(color=INK, alpha=0.12)
         names, families = plot_names(list(windows))
         # The legend leaves out what begins with an underscore.
         shown = [f" {name}" if name.startswith("_") else name for name in names]
-        axes.legend(lines, shown, frameon=False, labelcolor=_INK, loc="lower right", prop={"family": families})
+        axes.legend(lines, shown, frameon=False, labelcolor=INK, loc="lower right", prop={"family": families})
     return drawn[0]
 
 
@@ -177,31 +173,3 @@ def _label(axes: "Axes", points: Sequence[tuple[str, float, float]]) -> None:
             axes.annotate(
                 shown[name], (right, y), xytext=place, textcoords="offset points", fontsize=9, family=families
             )
-
-
-@contextmanager
-def _plot(height: float) -> Iterator[tuple["Axes", list[str]]]:
-    """Axes to draw on, and a list that holds the finished `<svg>` element afterwards."""
-    import matplotlib
-    from matplotlib.figure import Figure
-
-    drawn: list[str] = []
-    # `path`: no font has to be present where the page is read.
-    # `parse_math`: a `$` in the name of a file is a `$`.
-    with matplotlib.rc_context(
-        {"svg.fonttype": "path", "svg.hashsalt": "pmsi-bench", "text.color": _INK, "text.parse_math": False}
-    ):
-        figure = Figure(figsize=(9, height), layout="constrained")
-        axes = figure.subplots()
-        yield axes, drawn
-        axes.tick_params(colors=_INK, left=False)
-        axes.set_axisbelow(True)
-        picture = io.StringIO()
-        unsigned = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        figure.savefig(picture, format="svg", transparent=True, metadata=unsigned)
-    svg = picture.getvalue()
-    svg = svg[svg.index("<svg") :].replace(_INK, "currentColor").replace(_ACCENT, "var(--accent)")
-    # The page gives the width; the height follows from the viewBox.
-    for name in ("width", "height"):
-        svg = re.sub(rf'(<svg[^>]*?) {name}="[^"]*"', r"\1", svg, count=1)
-    drawn.append(svg)

@@ -1,0 +1,1 @@
+"""Self-contained HTML pages of results: one look, no network."""
