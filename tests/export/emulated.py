@@ -1,9 +1,9 @@
 """Exported files on processors that are not at hand, under qemu-user 10.
 
-aarch64: an arm64 Python of Debian and arm64 wheels of the runtimes. avx2: an x86 without AVX-512 and VNNI (Haswell),
+aarch64: an arm64 Python of Debian and arm64 wheels of what the small install needs. avx2: an x86 without AVX-512 and VNNI (Haswell),
 this Python and its packages.
 
-python -m tests.export.emulated fetch FOLDER                      # Debian 12 on x86_64: all of it, 0.3 GB
+python -m tests.export.emulated fetch FOLDER                      # Debian 12 on x86_64: all of it, 0.4 GB
 python -m tests.export.emulated check FOLDER aarch64 MODEL...     # the gates on the golden samples beside the models
 
 Nothing is installed: the packages are unpacked in FOLDER. Times under qemu say nothing.
@@ -41,8 +41,7 @@ _DEBS = (
     "python3.11-minimal", "libpython3.11-minimal", "libpython3.11-stdlib", "libc6", "libgcc-s1", "libstdc++6",
     "zlib1g", "libexpat1", "libssl3", "libffi8", "libbz2-1.0", "liblzma5", "libuuid1", "libcrypt1",
 )  # fmt: skip
-_WHEELS = ("ai-edge-litert", "onnxruntime", "numpy", "flatbuffers", "protobuf", "backports-strenum", "tqdm",
-           "typing-extensions")  # fmt: skip
+_ROOT = Path(__file__).parents[2]
 _SECONDS = 600
 
 
@@ -71,11 +70,11 @@ def fetch(folder: Path) -> None:
     for emulator in (folder / "qemu/usr/bin").glob("qemu-*"):
         if emulator.name not in EMULATORS.values():
             emulator.unlink()
-    constraints = Path(__file__).parents[2] / "constraints.txt"
     subprocess.run(
         ["uv", "pip", "install", "--quiet", "--target", folder / "site", "--python-platform",
-         "aarch64-manylinux_2_28", "--python-version", "3.11", "--only-binary", ":all:", "--no-deps",
-         "--constraint", constraints, *_WHEELS],
+         "aarch64-manylinux_2_28", "--python-version", "3.11", "--only-binary", ":all:",
+         "--constraint", _ROOT / "constraints.txt", "--requirement", _ROOT / "pyproject.toml",
+         "--extra", "litert", "--extra", "onnxruntime"],
         check=True,
     )  # fmt: skip
 
@@ -105,14 +104,19 @@ def probabilities(
         source, target = Path(scratch) / "in.npy", Path(scratch) / "out.npy"
         np.save(source, np.stack([prepare(image) for image in images]))
         child = Path(__file__).with_name("emulated_child.py")
-        done = subprocess.run(
-            [*_command(folder, processor), child, model.resolve(), source, target, *options],
-            capture_output=True, text=True, timeout=_SECONDS, check=False,
-        )  # fmt: skip
+        done = run(folder, processor, child, model.resolve(), source, target, *options)
         if done.returncode:
             raise PmsiError(f"{model.name} does not run on {processor}: {done.stderr.strip().splitlines()[-1]}")
         given: NDArray[np.float32] = np.load(target)
         return given
+
+
+def run(folder: Path, processor: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Runs the processor's Python with the arguments; this project can be imported there."""
+    return subprocess.run(
+        [*_command(folder, processor), *map(str, arguments)],
+        capture_output=True, text=True, timeout=_SECONDS, check=False,
+    )  # fmt: skip
 
 
 def runner_of(outputs: NDArray[np.float32]) -> Runner:
@@ -131,7 +135,8 @@ def _command(folder: Path, processor: str) -> list[str]:
         # qemu has no transactional memory, and says so.
         return [qemu, "-cpu", "Haswell-noTSX", sys.executable]
     root, site = folder / "root", folder / "site"
-    return [qemu, "-L", str(root), "-E", f"PYTHONPATH={site}", str(root / "usr/bin/python3.11")]
+    places = ":".join(map(str, (_ROOT, _ROOT / "export", site)))
+    return [qemu, "-L", str(root), "-E", f"PYTHONPATH={places}", str(root / "usr/bin/python3.11")]
 
 
 def _check(folder: Path, processor: str, model: Path) -> str:

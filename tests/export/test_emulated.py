@@ -1,5 +1,6 @@
 """LiteRT and ONNX Runtime run exported files on aarch64 and on x86 without VNNI, and their outputs pass the gates."""
 
+import json
 import os
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from pmsi_export.checks.gates import GATES, agreement
 from pmsi_export.formats.open import load_file, read_contract
 from tests.export.conftest import run_command
-from tests.export.emulated import EMULATORS, SUFFIXES, VARIABLE, probabilities, runner_of, why_not
+from tests.export.emulated import EMULATORS, SUFFIXES, VARIABLE, probabilities, run, runner_of, why_not
 
 REASONS = {processor: why_not(os.environ.get(VARIABLE), processor) for processor in EMULATORS}
 QEMU = Path(os.environ.get(VARIABLE, ""))
@@ -60,6 +61,22 @@ def test_an_int8_onnx_file_gives_the_same_with_and_without_vnni(
     model = tmp_path / "ckpt-int8.onnx"
     here = np.stack([load_file(model).predict(image) for image in recorded["images"]])
     assert np.abs(probabilities(QEMU, "avx2", model, recorded["images"]) - here).max() < 0.01
+
+
+@pytest.mark.parametrize("name", ["ckpt.tflite", "ckpt-int8.onnx"])
+def test_predict_answers_on_aarch64_as_here(name: str, pictures: Path):
+    """The small install on a server or a single-board computer."""
+    if reason := REASONS["aarch64"]:
+        pytest.skip(reason)
+    arguments = [FOLDER / name, *sorted(pictures.rglob("*.png"))[:3], "--json"]
+    code = "from pmsi_export.commands.predict import main; main()"
+    there = run(QEMU, "aarch64", "-c", code, *arguments)
+    here = run_command("pmsi-predict", *arguments)
+    assert there.returncode == here.status == 0, there.stderr
+    answers = zip(*(json.loads(done.stdout)["predictions"] for done in (there, here)), strict=True)
+    for given, wanted in ((given["top"][0], wanted["top"][0]) for given, wanted in answers):
+        assert given["class"] == wanted["class"]
+        assert given["probability"] == pytest.approx(wanted["probability"], abs=0.03)
 
 
 def test_reason_says_what_to_do(tmp_path: Path):
