@@ -1,6 +1,7 @@
 """One checkpoint with clear predictions on drawn pictures, and its files in every format."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from filelock import FileLock
 from PIL import Image, ImageDraw
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -94,21 +96,33 @@ def make_checkpoint(path: Path, *, swap_golden_channels: bool = False, **overrid
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Calibrated, so that whatever is compared with it has to be."""
-    path = make_checkpoint(tmp_path_factory.mktemp("run") / "ckpt.pt")
-    save_checkpoint(replace(load_checkpoint(path), confidence=CONFIDENCE), path)
-    return path
+def common(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all processes of the session share: what is dear is made by one of them."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkpoint(common: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Calibrated, so that whatever is compared with it has to be. A copy of this process, for files beside it."""
+    path = common / "checkpoint.pt"
+    with FileLock(common / "checkpoint.lock"):
+        if not path.exists():
+            made = make_checkpoint(common / "uncalibrated.pt")
+            save_checkpoint(replace(load_checkpoint(made), confidence=CONFIDENCE), path)
+    return Path(shutil.copy(path, tmp_path_factory.mktemp("run") / "ckpt.pt"))
+
+
+@pytest.fixture(scope="session")
+def pictures(common: Path) -> Path:
     """A folder of classes with drawn photos."""
-    root = tmp_path_factory.mktemp("photos")
-    for number in range(20):
-        folder = root / CLASSES[number % len(CLASSES)]
-        folder.mkdir(exist_ok=True)
-        draw_picture(number).save(folder / f"{number}.png")
+    root = common / "photos"
+    with FileLock(common / "photos.lock"):
+        if not root.exists():
+            for number in range(20):
+                folder = root / CLASSES[number % len(CLASSES)]
+                folder.mkdir(exist_ok=True, parents=True)
+                draw_picture(number).save(folder / f"{number}.png")
     return root
 
 
@@ -121,9 +135,14 @@ class Export(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def exported(checkpoint: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Export:
+def exported(checkpoint: Path, pictures: Path, common: Path) -> Export:
     """Every format, through the command line."""
-    folder = tmp_path_factory.mktemp("models")
-    result = run_command("pmsi-export", checkpoint, "--format", "all", "--output", folder, "--data", pictures, "--json")
-    assert result.status == 0, result.stderr
-    return Export(folder, {row["format"]: row for row in json.loads(result.stdout)})
+    folder, printed = common / "models", common / "models.json"
+    with FileLock(common / "models.lock"):
+        if not printed.exists():
+            arguments = ("--format", "all", "--output", folder, "--data", pictures, "--json")
+            result = run_command("pmsi-export", checkpoint, *arguments)
+            assert result.status == 0, result.stderr
+            printed.write_text(result.stdout, encoding="utf-8")
+    rows = json.loads(printed.read_text(encoding="utf-8"))
+    return Export(folder, {row["format"]: row for row in rows})

@@ -483,9 +483,9 @@ def rewritten(workshop: Workshop, name: str, change: Callable[[str], str]) -> Pa
     return path
 
 
-@fault("another resize in the contract", "the finished .pte: pmsi.json, written anew with any zip tool")
+@fault("another resize in the contract", "the finished .ptl: pmsi.json, written anew with any zip tool")
 def edited_contract(workshop: Workshop) -> Caught | None:
-    return by_contract(rewritten(workshop, "executorch", lambda text: re.sub('("resize": ?)', r"\g<1>1", text)))
+    return by_contract(rewritten(workshop, "torchscript", lambda text: re.sub('("resize": ?)', r"\g<1>1", text)))
 
 
 @fault("two class names swapped", "the finished .tflite: pmsi.json and labels.txt, both written anew")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -15,6 +16,12 @@ def adb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment in which clients find the server."""
     with adb_server(tmp_path_factory.mktemp("adb")) as settings:
         yield settings
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """adbutils waits 10 ms whenever it closes a connection."""
+    monkeypatch.setattr("adbutils._adb.time", SimpleNamespace(sleep=lambda seconds: None))
 
 
 @pytest.fixture
