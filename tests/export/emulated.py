@@ -1,7 +1,7 @@
 """Exported files on processors that are not at hand, under qemu-user 10.
 
-aarch64: an arm64 Python of Debian and arm64 wheels of what the small install needs. avx2: an x86 without AVX-512 and VNNI (Haswell),
-this Python and its packages.
+aarch64: an arm64 Python of Debian and arm64 wheels of what the small install needs. avx2: an x86 without AVX-512 and
+VNNI (Haswell), this Python and its packages.
 
 python -m tests.export.emulated fetch FOLDER                      # Debian 12 on x86_64: all of it, 0.4 GB
 python -m tests.export.emulated check FOLDER aarch64 MODEL...     # the gates on the golden samples beside the models
