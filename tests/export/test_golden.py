@@ -178,6 +178,7 @@ def test_damaged_samples_are_an_error_of_one_line(alone, content):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_android_puts_what_the_app_opens_into_its_assets(checkpoint, tmp_path):
     app = tmp_path / "android_demo"
     (app / "app/src/main").mkdir(parents=True)

@@ -96,6 +96,7 @@ def test_a_teacher_of_other_classes_is_refused(tmp_path):
         Teachers(train_config(teacher=[str(path)]), CLASSES, torch.device("cpu"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["rmg-pmsi", "baseline"])
 def test_a_student_of_any_method_learns_from_what_the_teacher_gives_for_its_own_crop(
     birds, tmp_path, monkeypatch, method

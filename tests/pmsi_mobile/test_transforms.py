@@ -93,6 +93,7 @@ def test_a_training_crop_and_its_mirror_image_are_those_of_torchvision(seed, wid
     assert torch.equal(transformed, F.pil_to_tensor(F.horizontal_flip(cropped) if flip else cropped))
 
 
+@pytest.mark.slow
 def test_photos_are_loaded_without_torchvision():
     """Where processes do not fork, each loader process would import it, which takes longer than importing PyTorch."""
     code = "import sys, pmsi_mobile.data.loading, pmsi_mobile.training.loop; assert 'torchvision' not in sys.modules"
