@@ -5,15 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pmsi_mobile.data.duplicates import near_pairs, perceptual_hash
 from pmsi_mobile.data.images import load_rgb
 from pmsi_mobile.data.splits import DataSet, Photo
 from pmsi_mobile.errors import PmsiError
 
 NEAR_BITS = 16
-"""Two photos of a class whose 64-bit perceptual hashes differ in no more bits are near-duplicates: shots of a series.
-Unrelated photos differ in 32 bits on average."""
+"""Two photos of a class whose perceptual hashes differ in no more of 64 bits are near-duplicates: shots of a series."""
 
 
 def make_folds(
@@ -29,13 +28,13 @@ def make_folds(
     if count < 2:
         raise PmsiError(f"{count} folds: cross-validation needs at least two")
     photos = (*data.train, *data.val, *data.test)
-    hashes = _perceptual_hashes(photos, progress)
+    hashes = _hashes(photos, progress)
     fold_of: dict[Photo, int] = {}
     sizes: Counter[int] = Counter()
     repeated = 0
     for label, name in enumerate(data.classes):
         members = [index for index, photo in enumerate(photos) if photo.label == label]
-        groups = _groups(hashes[members])
+        groups = _groups([hashes[index] for index in members])
         repeated += sum(len(group) for group in groups if len(group) > 1)
         if len(groups) < count:
             raise PmsiError(
@@ -55,22 +54,21 @@ def make_folds(
     return folds, repeated
 
 
-def _perceptual_hashes(photos: Sequence[Photo], progress: Callable[[int, int], None] | None) -> NDArray[np.bool_]:
-    """[N, 64]."""
-    import imagehash
-
+def _hashes(photos: Sequence[Photo], progress: Callable[[int, int], None] | None) -> list[int]:
     hashes = []
     for photo in photos:
-        hashes.append(imagehash.phash(load_rgb(photo.path)).hash.ravel())
+        hashes.append(perceptual_hash(load_rgb(photo.path)))
         if progress:
             progress(len(hashes), len(photos))
-    return np.stack(hashes)
+    return hashes
 
 
-def _groups(hashes: NDArray[np.bool_]) -> list[list[int]]:
-    """Indices of photos that near-duplicates connect, [n, 64] -> lists in order."""
+def _groups(hashes: Sequence[int]) -> list[list[int]]:
+    """Indices of photos that near-duplicates connect, as lists in order."""
+    from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    near = (hashes[:, None] != hashes[None]).sum(axis=-1) <= NEAR_BITS
+    first, second, _ = np.transpose(near_pairs(hashes, hashes, NEAR_BITS))
+    near = coo_array((np.ones(len(first)), (first, second)), shape=(len(hashes), len(hashes)))
     count, component = connected_components(near, directed=False)
     return [np.flatnonzero(component == number).tolist() for number in range(count)]

@@ -65,15 +65,6 @@ def load_checked(path: Path, at_least: int | None = None) -> Image.Image:
         raise PmsiError(message) from None
 
 
-def check_image(path: Path) -> str | None:
-    """Decode a file to its last byte and return why `load_rgb` would refuse it, or None."""
-    try:
-        _read(path, 1)
-    except _Refused as refused:
-        return str(refused)
-    return None
-
-
 def _read(path: Path, at_least: int | None) -> Image.Image:
     try:
         with _open(path) as image:

@@ -2,14 +2,17 @@
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
 
+from pmsi_mobile.console.terminal import escaped
 from pmsi_mobile.data.dataset import SPLITS, DataSet, Photo, content_digest, known_photos, load_data, save_data
-from pmsi_mobile.data.images import check_image
+from pmsi_mobile.data.duplicates import COPY_BITS, HASHED_SIDE, near_pairs, telling_hash
+from pmsi_mobile.data.images import UnreadableImage, load_rgb
 from pmsi_mobile.data.layouts import CLASS_FOLDERS, list_photos
 from pmsi_mobile.data.notes import Note, enumerated, in_words, with_notes
 from pmsi_mobile.data.official import Listing
@@ -28,6 +31,8 @@ __all__ = [
 
 Progress = Callable[[int, int], None]
 Splits = dict[str, list[Photo]]
+Hashes = dict[Path, int | None]
+"""Perceptual hashes."""
 
 
 def open_data(
@@ -48,7 +53,7 @@ def open_data(
     skipped: tuple[str, ...] = ()
     try:
         _check_classes(listing, root)
-        splits, skipped = _readable(listing, listing.classes, SPLITS, root, progress)
+        splits, skipped, hashes = _readable(listing, listing.classes, SPLITS, root, progress, hashed=True)
         _check_readable(listing, splits["train"])
     except PmsiError as error:
         raise with_notes(error, (*listing.notes, *skipped)) from None
@@ -64,7 +69,14 @@ def open_data(
         listing.layout,
         listing.classes,
         **{split: tuple(photos[split]) for split in SPLITS},
-        notes=(*listing.notes, *skipped, *copies, *_alone(photos, listing.classes), *absent),
+        notes=(
+            *listing.notes,
+            *skipped,
+            *copies,
+            *_nearly_the_same(photos, hashes, root),
+            *_alone(photos, listing.classes),
+            *absent,
+        ),
     )
 
 
@@ -102,7 +114,7 @@ def photos_for_evaluation(
         raise with_notes(error, listing.notes) from None
     # The training split on disk may still have to give photos to validation, so it is never taken as it is.
     on_disk = [name for name in candidates if name != "train" and any(listing.splits.get(name, {}).values())]
-    opened, skipped = _readable(listing, classes, on_disk[:1] or SPLITS, root, progress)
+    opened, skipped, _ = _readable(listing, classes, on_disk[:1] or SPLITS, root, progress)
     splits = opened if on_disk else _hold_out(opened, listing, val_fraction, test_fraction, seed)
     chosen, photos, trained = split, [photo for name in SPLITS for photo in splits.get(name, [])], 0
     if split == "all":
@@ -159,9 +171,16 @@ def _refuse_unknown(listing: Listing, classes: tuple[str, ...], owner: str) -> N
 
 
 def _readable(
-    listing: Listing, classes: tuple[str, ...], wanted: Iterable[str], root: Path, progress: Progress | None
-) -> tuple[Splits, tuple[str, ...]]:
-    """The photos of the `wanted` splits that can be decoded, class by class, and a note per one that cannot."""
+    listing: Listing,
+    classes: tuple[str, ...],
+    wanted: Iterable[str],
+    root: Path,
+    progress: Progress | None,
+    *,
+    hashed: bool = False,
+) -> tuple[Splits, tuple[str, ...], Hashes]:
+    """The photos of the `wanted` splits that can be decoded, class by class, a note per one that cannot, and, `hashed`,
+    the hashes of the photos."""
     label_of = {name: label for label, name in enumerate(classes)}
     splits: Splits = {split: [] for split in wanted if split in listing.splits}
     candidates = [
@@ -171,22 +190,27 @@ def _readable(
         for path in paths
     ]
     skipped = []
+    hashes: Hashes = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        examined = pool.map(_examine, (path for _, _, path in candidates))
-        for done, ((split, label, path), (reason, digest)) in enumerate(zip(candidates, examined, strict=True), 1):
+        examined = pool.map(partial(_examine, hashed=hashed), (path for _, _, path in candidates))
+        for done, ((split, label, path), found) in enumerate(zip(candidates, examined, strict=True), 1):
+            reason, digest, hashes[path] = found
             if reason:
                 skipped.append(Note("skipped", str(path.relative_to(root)), reason))
             else:
                 splits[split].append(Photo(path, label, digest))
             if progress:
                 progress(done, len(candidates))
-    return splits, in_words(skipped)
+    return splits, in_words(skipped), hashes
 
 
-def _examine(path: Path) -> tuple[str | None, str]:
-    """Why a photo cannot be decoded, and the digest of its bytes."""
-    reason = check_image(path)
-    return reason, "" if reason else content_digest(path)
+def _examine(path: Path, hashed: bool) -> tuple[str | None, str, int | None]:
+    """Why a photo cannot be decoded, the digest of its bytes and, `hashed`, what it shows."""
+    try:
+        photo = load_rgb(path, HASHED_SIDE if hashed else 1)
+    except UnreadableImage as error:
+        return error.reason, "", None
+    return None, content_digest(path), telling_hash(photo) if hashed else None
 
 
 def _hold_out(splits: Splits, listing: Listing, val_fraction: float, test_fraction: float, seed: int) -> Splits:
@@ -237,6 +261,23 @@ def _without_copies(splits: Splits) -> tuple[Splits, tuple[str, ...]]:
         if copies:
             notes.append(f"left out {len(copies)} {split} photos, copies of training photos: {enumerated(copies)}")
     return kept, tuple(notes)
+
+
+def _nearly_the_same(photos: Splits, hashes: Hashes, root: Path) -> Iterator[str]:
+    """A note for each held-out split that shows what training photos show."""
+    trained = [hashes[photo.path] for photo in photos["train"]]
+    for split in ("val", "test"):
+        pairs = near_pairs([hashes[photo.path] for photo in photos[split]], trained)
+        if pairs:
+            held, train, bits = pairs[0]
+            names = (photos[split][held].path, photos["train"][train].path)
+            example = " and ".join(escaped(str(path.relative_to(root))) for path in names)
+            count = len({held for held, _, _ in pairs})
+            yield (
+                f"{count} of {len(photos[split])} {split} photos are nearly training photos, which makes {split} "
+                f"figures too good: {example}, for example ({bits} of 64 bits of their hashes differ, {COPY_BITS} at "
+                "most); put shots of one thing into one split"
+            )
 
 
 def _as_in_the_run(splits: Splits, known: Mapping[str, str], *, stay: bool) -> tuple[Splits, dict[str, int]]:

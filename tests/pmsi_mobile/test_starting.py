@@ -41,7 +41,7 @@ def test_a_start_that_fails_checks_no_photo_and_leaves_nothing(birds, tmp_path, 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fetch)
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: False)
     monkeypatch.setattr("torch.hub.load_state_dict_from_url", fetch)
-    monkeypatch.setattr(splits, "check_image", lambda path: pytest.fail("a photo was decoded"))
+    monkeypatch.setattr(splits, "load_rgb", lambda *_: pytest.fail("a photo was decoded"))
     small = [text for key, value in SMALL.items() if key != "model.weights" for text in ("--set", f"{key}={value}")]
     weights = [] if "--weights" in options else ["--weights", "none"]
     assert call(train, monkeypatch, birds, "--output", tmp_path / "run", *small, *weights, *options) == 2
@@ -54,7 +54,7 @@ def test_a_start_that_fails_checks_no_photo_and_leaves_nothing(birds, tmp_path, 
 
 @pytest.mark.parametrize("output", ["run", "run/deeper", "../link/run", None])
 def test_a_run_inside_the_photos_would_be_a_class_of_them(birds, tmp_path, monkeypatch, capsys, output):
-    monkeypatch.setattr(splits, "check_image", lambda path: pytest.fail("a photo was decoded"))
+    monkeypatch.setattr(splits, "load_rgb", lambda *_: pytest.fail("a photo was decoded"))
     photos = tmp_path / "photos"
     shutil.copytree(birds / "train", photos)
     (tmp_path / "link").symlink_to(photos)
@@ -66,7 +66,7 @@ def test_a_run_inside_the_photos_would_be_a_class_of_them(birds, tmp_path, monke
 
 
 def test_an_output_that_cannot_be_written_is_noticed_before_photos_are_checked(birds, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(splits, "check_image", lambda path: pytest.fail("a photo was decoded"))
+    monkeypatch.setattr(splits, "load_rgb", lambda *_: pytest.fail("a photo was decoded"))
     (tmp_path / "file").write_text("")
     assert call(train, monkeypatch, birds, "--output", tmp_path / "file" / "run") == 2
     assert "nothing can be written in" in capsys.readouterr().err
