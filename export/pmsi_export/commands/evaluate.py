@@ -46,7 +46,7 @@ def evaluate(
     import json
     import shlex
 
-    from pmsi_export.evaluation.model import check_model, is_exported
+    from pmsi_export.evaluation.open import check_model, is_exported
     from pmsi_mobile.data.corruptions import read_corruption
     from pmsi_mobile.data.splits import check_split
     from pmsi_mobile.files import check_photo_folder, check_writable
@@ -62,7 +62,7 @@ def evaluate(
 
     from pmsi_export.commands._evaluate_output import as_plain, print_figures
     from pmsi_export.evaluation.figures import figures_of
-    from pmsi_export.evaluation.model import open_model
+    from pmsi_export.evaluation.open import open_model
     from pmsi_export.evaluation.photos import photos_of
     from pmsi_export.evaluation.tables import NAMES, write_tables
     from pmsi_mobile.console.progress import loading_pytorch, progress
