@@ -23,6 +23,7 @@ EXTRAS = {
     "jinja2": "bench",
     "matplotlib": "bench",
     "scipy": "bench",
+    "cleanlab": "report",
     "adbutils": "android",
     "pillow_heif": "heif",
 }

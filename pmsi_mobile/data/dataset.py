@@ -86,6 +86,17 @@ def recorded_splits(path: Path, root: Path | None = None) -> dict[str, str]:
     return splits
 
 
+def recorded_photos(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[Photo, ...]]:
+    """The photos of each split in a record, whether they are still there or not; none where it cannot be read or is of
+    other classes."""
+    try:
+        data = _read_record(path, None)
+    except PmsiError:
+        data = None
+    same = data is not None and data.classes == classes
+    return {split: getattr(data, split) if same else () for split in SPLITS}
+
+
 def known_photos(record: Path, classes: tuple[str, ...], trained_on: frozenset[str]) -> dict[str, str]:
     """The split of each photo that a run knows, by digest.
 

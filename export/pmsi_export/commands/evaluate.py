@@ -29,6 +29,14 @@ def evaluate(
             "[default: the folder that MODEL is in]."
         ),
     ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--report",
+            metavar="page.html",
+            help="A page with all figures, and with the photos that show what goes wrong.",
+        ),
+    ] = None,
     resize: Annotated[
         Resize,
         typer.Option(help="How photos are resized: antialias as in training, or as some clients do."),
@@ -45,6 +53,7 @@ def evaluate(
     """Measure MODEL on DATA: top-1 and top-5 of each head, and how far the probabilities can be believed."""
     import json
     import shlex
+    import sys
 
     from pmsi_export.evaluation.open import check_model, is_exported
     from pmsi_mobile.data.corruptions import read_corruption
@@ -57,13 +66,17 @@ def evaluate(
     check_photo_folder(data)
     folder = output or model.parent / "eval"
     check_writable(folder, data)
+    if page:
+        from pmsi_export.evaluation.report import check_report
+
+        check_report(page, data)
 
     import numpy as np
 
     from pmsi_export.commands._evaluate_output import as_plain, print_figures
     from pmsi_export.evaluation.figures import figures_of
     from pmsi_export.evaluation.open import open_model
-    from pmsi_export.evaluation.photos import photos_of
+    from pmsi_export.evaluation.photos import photos_of, training_photos
     from pmsi_export.evaluation.tables import NAMES, write_tables
     from pmsi_mobile.console.progress import loading_pytorch, progress
 
@@ -78,13 +91,20 @@ def evaluate(
         predictions = opened.predict(photos, resize, corruption, report)
     figures = figures_of(predictions, np.array([photo.label for photo in photos]), opened)
     write_tables(figures, folder)
+    if page:
+        from pmsi_export.evaluation.report import Evaluation, write_report
+
+        told = (*opened.notes, *notes)
+        found = Evaluation(opened, data, split, resize, corruption, photos, predictions, figures, told)
+        with progress("writing the page"):
+            write_report(page, found, training_photos(opened, data, run), shlex.join(["pmsi-eval", *sys.argv[1:]]))
     if as_json:
         how = {"split": split, "resize": resize, "corruption": str(corruption) if corruption else None}
         typer.echo(json.dumps({"model": str(model), "photos": len(photos), **how, **as_plain(figures)}))
         return
     changed = f", {corruption}" if corruption else ""
     print_figures(figures, f"{len(photos)} photos of {data}, split {split}, resize {resize}{changed}")
-    say(f"wrote {folder}/{', '.join(NAMES)}")
+    say(f"wrote {folder}/{', '.join(NAMES)}{f' and {page}' if page else ''}")
     command = "pmsi-bench" if is_exported(model) else "pmsi-export --format all"
     say(f"next: {command} {shlex.quote(str(model))}")
 

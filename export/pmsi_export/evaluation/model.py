@@ -17,12 +17,14 @@ Predict = Callable[[Sequence[Photo], Resize, Corruption | None, Callable[[int, i
 class Model:
     """What is evaluated.
 
-    classes: in the order of its output. confidence: of each prediction that it has. config: of its run; None for a
-    file, which does not say. trained_on: digests of the photos that are known to have been. predict: what it says of
-    photos under a resize and a corruption, `progress(done, total)`. notes: what is to be known of its figures.
+    digest: SHA-256 of a checkpoint, or of a file's content without its contract. classes: in the order of its output.
+    confidence: of each prediction that it has. config: of its run; None for a file, which does not say. trained_on:
+    digests of the photos that are known to have been. predict: what it says of photos under a resize and a corruption,
+    `progress(done, total)`. notes: what is to be known of its figures.
     """
 
     path: Path
+    digest: str
     classes: tuple[str, ...]
     confidence: Mapping[str, Confidence]
     config: Config | None

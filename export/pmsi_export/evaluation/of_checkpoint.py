@@ -13,6 +13,7 @@ from pmsi_mobile.data.corruptions import Corruption
 from pmsi_mobile.data.loading import EvalPhotos, eval_loader
 from pmsi_mobile.data.splits import Photo
 from pmsi_mobile.evaluation import head_scores, probabilities, run_network
+from pmsi_mobile.files import sha256
 from pmsi_mobile.training.device import Device, choose_device
 
 
@@ -25,6 +26,10 @@ def open_checkpoint(path: Path, place: Device, batch_size: int) -> Model:
     # Of a single head there is no concat apart.
     names = ("mix", "concat") if len(network.head_names) > 1 else ("mix",)
     confidence = {name: loaded.confidence_of(name) for name in names}
+    temperatures = {
+        name: {"uncalibrated": 1.0} | ({"calibrated": each.temperature} if each.photos else {})
+        for name, each in confidence.items()
+    }
 
     def predict(
         photos: Sequence[Photo], resize: Resize, corruption: Corruption | None, progress: Callable[[int, int], None]
@@ -37,11 +42,11 @@ def open_checkpoint(path: Path, place: Device, batch_size: int) -> Model:
             head_scores(outputs, network.head_names, rule),
             {
                 name: {
-                    "uncalibrated": probabilities(outputs, name, rule, 1.0),
-                    "calibrated": probabilities(outputs, name, rule, confidence[name].temperature),
+                    kind: probabilities(outputs, name, rule, temperature)
+                    for kind, temperature in temperatures[name].items()
                 }
                 for name in names
             },
         )
 
-    return Model(path, loaded.classes, confidence, config, loaded.trained_on, predict)
+    return Model(path, sha256(path), loaded.classes, confidence, config, loaded.trained_on, predict)

@@ -39,7 +39,16 @@ def open_file(path: Path) -> Model:
         return Predictions({name: outputs}, {name: {kind: outputs}})
 
     confidence = {name: contract.confidence or NOT_CALIBRATED}
-    return Model(path, contract.classes, confidence, None, frozenset(), predict, tuple(_notes(path, contract)))
+    return Model(
+        path,
+        contract.content_sha256,
+        contract.classes,
+        confidence,
+        config=None,
+        trained_on=frozenset(),
+        predict=predict,
+        notes=tuple(_notes(path, contract)),
+    )
 
 
 def _notes(path: Path, contract: Contract) -> Iterator[str]:
