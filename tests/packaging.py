@@ -33,7 +33,19 @@ def main(dist: Path) -> None:
         print(f"small install: {megabytes(small.parent):.0f} MB")
 
         whole = install(wheel, "onnx,timm", folder / "whole")
-        for command in ("train", "eval", "export", "predict", "bench", "sweep", "birds"):
+        for command in (
+            "train",
+            "eval",
+            "calibrate",
+            "export",
+            "predict",
+            "bench",
+            "sweep",
+            "reproduce",
+            "explain",
+            "data",
+            "birds",
+        ):
             run(whole / f"pmsi-{command}", "--help")
         run(whole / "python", "-c", "import pmsi_mobile, pmsi_export, pmsi_bench; print(pmsi_mobile.__version__)")
         run(whole / "pmsi-export", "--format", "onnx", FIXTURES / "ckpt.pt", "--output", folder / "models")

@@ -51,6 +51,11 @@ LINES = {
         [CHECKPOINT, "photos", "--output", "text.txt"],
         [CHECKPOINT, "photos", "--output", "photos/eval"],
     ],
+    "pmsi_mobile.commands.data": [
+        ["cub", "nosuch.tgz", "new"],
+        ["nosuch", "text.txt", "new"],
+        ["cub", "text.txt", "new"],
+    ],
     "pmsi_mobile.commands.calibrate": [["nosuch.pt", "photos"], [MODEL, "photos"], [CHECKPOINT, "nosuch"]],
     "pmsi_export.commands.export": [
         ["nosuch.pt"],

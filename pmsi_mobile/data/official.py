@@ -59,6 +59,8 @@ def _recognise(root: Path) -> tuple[str, Callable[[Path], Listing], Path] | None
         return CUB, list_cub, root
     if (root / "devkit" / "cars_meta.mat").is_file():
         return CARS, list_cars, root
+    if (root / "cars_annos.mat").is_file() and (root / "car_ims").is_dir():
+        return CARS, list_cars_in_one_folder, root
     for folder in (root / "data", root):
         if (folder / "images_variant_trainval.txt").is_file():
             return AIRCRAFT, list_aircraft, folder
@@ -99,6 +101,25 @@ def list_cars(root: Path) -> Listing:
         rows = _read_mat(annotations, "annotations")
         photos = ((classes[int(row["class"]) - 1], root / f"cars_{split}" / str(row["fname"])) for row in rows)
         splits[split] = _group(classes, photos)
+    return Listing(CARS, classes, splits)
+
+
+def list_cars_in_one_folder(root: Path) -> Listing:
+    """Stanford Cars in its other form: all photos in car_ims/, classes and splits in cars_annos.mat."""
+    file = root / "cars_annos.mat"
+    classes = tuple(str(name).strip() for name in _read_mat(file, "class_names"))
+    rows = _read_mat(file, "annotations")
+    splits = {
+        split: _group(
+            classes,
+            (
+                (classes[int(row["class"]) - 1], root / str(row["relative_im_path"]))
+                for row in rows
+                if bool(row["test"]) == (split == "test")
+            ),
+        )
+        for split in ("train", "test")
+    }
     return Listing(CARS, classes, splits)
 
 
