@@ -96,7 +96,8 @@ def _checkpoint(folder: Path, size: int) -> Path:
     path = folder / f"random-{size}.pt"
     if path.exists():
         return path
-    config = load_config("mobile", {"model.weights": "none", "preprocessing.resize": size, "preprocessing.crop": size})
+    values = {"model.weights": "none", "preprocessing.resize": size, "preprocessing.crop": size}
+    config = load_config("mobile-rmg", values)
     write_birds(folder / "birds", species=4, train=2, val=1, test=1, size=size, seed=0)
     photos = list_images(folder / "birds" / "train")[:8]
     images = torch.stack([eval_transform(load_rgb(photo), config.preprocessing) for photo in photos])

@@ -160,7 +160,7 @@ def _mix_graph(variant: Variant, side: int) -> MixGraph:
 
 def _config(variant: Variant, side: int) -> Config:
     return load_config(
-        "mobile",
+        "mobile-rmg",
         {
             "model.weights": "none",
             "model.heads": variant.heads,

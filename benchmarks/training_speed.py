@@ -56,7 +56,7 @@ def training_speed(
     step = max(1, len(folder.samples) // photos)
     folder.samples = folder.samples[::step][:photos]
     config = load_config(
-        "mobile",
+        "mobile-rmg",
         {
             "model.weights": "none",
             "model.heads": heads,

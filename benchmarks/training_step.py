@@ -34,7 +34,7 @@ def training_step(
     """Time one batch per setting and round."""
     torch.set_num_threads(threads)
     values = {"model.weights": "none", "model.heads": heads, "preprocessing.resize": size, "preprocessing.crop": size}
-    config = override(load_config("mobile"), values)
+    config = override(load_config("mobile-rmg"), values)
     accelerator = Accelerator()
     runs = {}
     for name, memory_format in SETTINGS.items():

@@ -21,7 +21,7 @@ LARGEST_SIDE = 4096
 LARGEST_WIDTH = 8192
 """Features of a layer, in the same way."""
 MOST_CLASSES = 100_000
-PRESETS = ("paper", "released", "mobile", "plain")
+PRESETS = ("mobile", "mobile-rmg", "paper", "released")
 
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -207,11 +207,14 @@ class Config(_Section):
         return self
 
 
-def load_config(preset: str, overrides: dict[str, Any] | None = None) -> Config:
+def load_config(preset: str | None, overrides: dict[str, Any] | None = None) -> Config:
     """Resolve a preset and dotted overrides such as `{"model.width": 320}`.
 
+    preset: None for `mobile`, or `mobile-rmg` where the overrides name a method that is not the plain classifier.
     Raises PmsiError for an unknown preset, an unknown key or a value out of range.
     """
+    if preset is None:
+        preset = "mobile" if (overrides or {}).get("method", "baseline") == "baseline" else "mobile-rmg"
     if preset not in PRESETS:
         raise PmsiError(f"unknown preset '{preset}': choose one of {', '.join(PRESETS)}")
     text = resources.files("pmsi_mobile").joinpath(f"presets/{preset}.yaml").read_text(encoding="utf-8")

@@ -36,7 +36,7 @@ def small_config(**overrides: object) -> Config:
         "train.batch_size": 8,
         "data.workers": 0,
     }
-    return load_config("mobile", {**small, **{key.replace("__", "."): value for key, value in overrides.items()}})
+    return load_config("mobile-rmg", {**small, **{key.replace("__", "."): value for key, value in overrides.items()}})
 
 
 def randomise(network: Network, seed: int = 0) -> Network:

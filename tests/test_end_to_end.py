@@ -39,7 +39,7 @@ def photos(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_from_photos_to_checked_files(photos: Path, shared: Path, tmp_path: Path) -> None:
     settings = ("preprocessing.resize=110", "preprocessing.crop=96", "train.batch_size=16", "data.workers=0")
     run(
-        *("pmsi-train", photos, "--output", tmp_path, "--epochs", 3),
+        *("pmsi-train", photos, "--output", tmp_path, "--method", "rmg-pmsi", "--epochs", 3),
         *("--weights", shared / "weights" / "mobilenet_v2_features.safetensors"),
         *(word for value in settings for word in ("--set", value)),
     )

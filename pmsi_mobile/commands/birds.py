@@ -30,7 +30,7 @@ def birds(
     for bird in drawn:
         typer.echo(bird.name)
     say(f"wrote {output}: {train} training, {val} validation, {test} test photos of each species")
-    say(f"next: pmsi-train {shlex.quote(str(output))} --preset mobile")
+    say(f"next: pmsi-train {shlex.quote(str(output))}")
 
 
 main = entry_point(birds)

@@ -21,7 +21,11 @@ def train(
         typer.Argument(help="Folder of class folders (with or without train/val/test), CUB, Cars or Aircraft."),
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="Recipe: paper, released, mobile or plain [default: mobile].")
+        str | None,
+        typer.Option(
+            help="Recipe: mobile (the plain classifier, well trained), mobile-rmg, paper or released "
+            "[default: mobile; mobile-rmg with another --method]."
+        ),
     ] = None,
     method: Annotated[
         str | None, typer.Option(help="rmg-pmsi, baseline (the plain classifier), pmg, bcnn, hbp, pc or api.")
@@ -97,7 +101,7 @@ def train(
         | parse_assignments(assignments or [])
     )
     if data is None or print_config:
-        typer.echo(as_commented_yaml(load_config(preset or "mobile", overrides)), nl=False)
+        typer.echo(as_commented_yaml(load_config(preset, overrides)), nl=False)
         return
     folder = output or Path("runs") / data.resolve().name
     config, notes = resolve(preset, overrides, folder, resume)

@@ -58,7 +58,7 @@ def command_line(run: Run, root: Path, data: Path) -> list[str]:
     folder = root / run.folder
     # -P: a file in the current folder must not pass for a module.
     command = [sys.executable, "-P", "-m", "pmsi_mobile.commands.train", str(data), "--output", str(folder)]
-    command += ["--preset", run.preset, "--split", str(split_record(root, run.fold))]
+    command += ["--split", str(split_record(root, run.fold)), *(["--preset", run.preset] if run.preset else [])]
     weights = {"model.weights": str(root / run.backbone_of / CHECKPOINT)} if run.backbone_of else {}
     for key, value in {**run.settings, **weights}.items():
         # Flow style on one line, the end-of-document mark of bare scalars taken off.

@@ -27,7 +27,8 @@ class _Document(BaseModel):
     """Cross-validation: each labelled photo is predicted once by a network that did not see it. 1: the data set's own
     test split."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0,)
-    preset: str = "mobile"
+    preset: str | None = None
+    """None: as for `load_config`, by each recipe's method."""
     settings: Settings = Field(default={}, alias="set")
     """For every recipe."""
     grid: dict[str, Annotated[list[Any], Field(min_length=1)]] = {}
@@ -48,7 +49,7 @@ class Run:
     fold: int
     seed: int
     config: Config
-    preset: str
+    preset: str | None
     settings: Mapping[str, Any]
     folder: Path
     teachers: tuple[Path, ...]

@@ -28,7 +28,7 @@ def train(
 ) -> Path:
     """Train a classifier on a folder of photos; returns the path of ckpt.pt in the run folder `output`.
 
-    preset: one of PRESETS; mobile where none is given. settings: values that go before the preset's, by
+    preset: one of PRESETS; where none is given, as for `load_config`. settings: values that go before the preset's, by
     their dotted keys (`{"train.epochs": 20, "model.weights": "none"}`). resume: go on with the run in `output`.
     Nothing is printed; `output`/metrics.csv gets a row per epoch.
     Raises PmsiError for what cannot be trained, MeasurementError when the loss is no longer finite, and Interrupted,

@@ -14,6 +14,11 @@ _FREE = frozenset(
     {"data.workers", "data.cache_gib", "train.save_minutes", "train.epochs", "model.weights", "model.start_from"}
 )
 
+_OF_BACKBONE = ("model.backbone", "model.weights", "model.start_from", "model.last_conv")
+_OF_HEADS = frozenset(
+    key for key in flatten(Config()) if key.startswith(("mosaic.", "model.")) and key not in _OF_BACKBONE
+)
+
 
 def architecture(checkpoint: Path) -> dict[str, Any]:
     """Overrides that make a run start from a checkpoint's weights: its network, its photos' size, and the file."""
@@ -22,7 +27,12 @@ def architecture(checkpoint: Path) -> dict[str, Any]:
     from pmsi_mobile.checkpoint import load_checkpoint
 
     values = flatten(load_checkpoint(checkpoint).config)
-    same = {key: value for key, value in values.items() if key.startswith(("method", "model.", "preprocessing."))}
+    plain = values["method"] == "baseline"
+    same = {
+        key: value
+        for key, value in values.items()
+        if key.startswith(("method", "model.", "preprocessing.")) and not (plain and key in _OF_HEADS)
+    }
     return same | {"model.weights": "none", "model.start_from": str(checkpoint)}
 
 
@@ -44,7 +54,8 @@ def resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume:
             raise PmsiError(f"{folder} already holds a run: go on with --resume, or choose another --output")
         if (folder / "ckpt.pt").exists():
             raise PmsiError(f"{folder} already holds a trained model, ckpt.pt: choose another --output")
-        return load_config(preset or "mobile", overrides), []
+        config = load_config(preset, overrides)
+        return config, _without_effect(config, overrides)
     if not saved.exists():
         raise PmsiError(f"{folder} holds no run to resume: check --output, or leave --resume out to start one")
     config = read_config(saved)
@@ -64,6 +75,15 @@ def resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume:
     if "train.epochs" in given:
         notes.append(f"the learning rate goes on along the schedule of {asked.train.epochs} epochs")
     return override(config, given), notes
+
+
+def _without_effect(config: Config, overrides: dict[str, Any]) -> list[str]:
+    """A line where what is asked for is a matter of heads and phases, which the plain classifier has not."""
+    default = flatten(Config())
+    asked = [key for key in overrides if key in _OF_HEADS and overrides[key] != default[key]]
+    if config.method != "baseline" or not asked:
+        return []
+    return [f"{', '.join(asked)}: no effect on the plain classifier; --method rmg-pmsi has heads on stages"]
 
 
 def begin(folder: Path, config: Config) -> None:

@@ -25,7 +25,7 @@ accelerator = Accelerator(cpu=True, kwargs_handlers=[DistributedDataParallelKwar
 assert accelerator.num_processes == 2
 (folder / "run").mkdir(exist_ok=True)
 trainer = Trainer(
-    load_config("mobile", overrides),
+    load_config("mobile-rmg", overrides),
     open_data(birds, val_fraction=0, test_fraction=0, seed=0),
     folder / "run",
     accelerator,

@@ -14,6 +14,7 @@ from pmsi_mobile.training import batch, loop
 from pmsi_mobile.training.loop import Trainer
 
 SMALL = {
+    "method": "rmg-pmsi",
     "model.weights": "none",
     "model.width": 16,
     "model.hidden": 8,
@@ -38,7 +39,7 @@ class Silent:
 
 
 def run(birds, folder, precision="no", **overrides):
-    config = load_config("mobile", {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}})
+    config = load_config("mobile-rmg", {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}})
     data = open_data(birds, val_fraction=0.1, test_fraction=0.1, seed=0)
     listener = Silent()
     folder.mkdir(parents=True, exist_ok=True)

@@ -143,7 +143,7 @@ def test_boxes_have_the_published_areas_before_they_are_cut():
 
 def test_a_teacher_and_mixed_photos_exclude_each_other():
     with pytest.raises(PmsiError, match=r"augment=cutmix and train\.teacher exclude each other"):
-        load_config("mobile", {"train.augment": "cutmix", "train.teacher": ["ckpt.pt"]})
+        load_config("mobile-rmg", {"train.augment": "cutmix", "train.teacher": ["ckpt.pt"]})
 
 
 @pytest.mark.slow

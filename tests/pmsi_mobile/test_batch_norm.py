@@ -29,7 +29,7 @@ def birds(tmp_path_factory):
 @pytest.fixture
 def network():
     torch.manual_seed(0)
-    return build_network(load_config("mobile", SMALL), 3).train()
+    return build_network(load_config("mobile-rmg", SMALL), 3).train()
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -92,7 +92,7 @@ def plain_batches(trainer):
         yield normalise(images.contiguous(memory_format=torch.channels_last), trainer.config.preprocessing)
 
 
-def test_the_default_preset_has_it_and_the_published_recipes_and_old_checkpoints_do_not():
-    assert load_config("mobile").train.precise_bn == 1024
+def test_heads_for_a_phone_have_it_and_the_published_recipes_and_old_checkpoints_do_not():
+    assert load_config("mobile-rmg").train.precise_bn == 1024
     assert load_config("paper").train.precise_bn == load_config("released").train.precise_bn == 0
     assert Config().train.precise_bn == 0

@@ -132,7 +132,7 @@ def test_the_command_writes_the_set_and_says_what_comes_next(tmp_path, monkeypat
         main()
     output = capfd.readouterr()
     assert done.value.code == 0
-    assert output.out.splitlines()[-1] == f"next: pmsi-train {root} --preset mobile"
+    assert output.out.splitlines()[-1] == f"next: pmsi-train {root}"
     assert output.err == ""
     assert len(list((root / "train").rglob("*.jpg"))) == 2
     assert not (root / "val").exists()

@@ -6,6 +6,7 @@ import yaml
 from pmsi_mobile.commands.train import main as train
 from pmsi_mobile.config import PRESETS, flatten, load_config, parse_assignments, read_config, save_config
 from pmsi_mobile.errors import PmsiError
+from pmsi_mobile.training.run_folder import resolve
 from tests.pmsi_mobile.runs import call
 
 
@@ -30,15 +31,30 @@ def test_the_published_recipes(preset, lr_backbone, lr_new, schedule, concat_wei
     assert config.model.weights == "imagenet"
 
 
-def test_the_mobile_preset_is_small():
-    config = load_config("mobile")
+def test_the_presets_for_a_phone_are_small():
+    config = load_config("mobile-rmg")
     assert config.model.heads == "separable"
-    assert config.preprocessing.crop == 224
+    assert config.preprocessing.crop == load_config("mobile").preprocessing.crop == 224
 
 
-def test_the_plain_preset_trains_a_classifier_as_long_as_ten_epochs_of_four_phases():
-    config = load_config("plain")
+def test_the_mobile_preset_trains_a_classifier_as_long_as_ten_epochs_of_four_phases():
+    config = load_config("mobile")
     assert (config.method, config.train.epochs, config.train.label_smoothing) == ("baseline", 40, 0.1)
+
+
+@pytest.mark.parametrize(
+    ("method", "preset"), [("baseline", "mobile"), ("rmg-pmsi", "mobile-rmg"), ("pmg", "mobile-rmg")]
+)
+def test_the_preset_where_none_is_named_goes_by_the_method(method, preset):
+    assert load_config(None, {"method": method}) == load_config(preset, {"method": method})
+    assert load_config(None) == load_config("mobile")
+
+
+def test_what_only_heads_have_is_said_to_have_no_effect_on_the_plain_classifier(tmp_path):
+    overrides = {"model.width": 64, "mosaic.max_recursion": 2, "model.backbone": "resnet18", "model.stages": 3}
+    [note] = resolve(None, overrides, tmp_path, resume=False)[1]
+    assert note.startswith("model.width, mosaic.max_recursion: no effect")
+    assert resolve(None, {**overrides, "method": "rmg-pmsi"}, tmp_path, resume=False)[1] == []
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -77,7 +93,7 @@ def test_a_wrong_value_is_named_in_one_line(assignments, message):
 
 
 def test_an_unknown_preset_lists_the_known_ones():
-    with pytest.raises(PmsiError, match="paper, released, mobile, plain"):
+    with pytest.raises(PmsiError, match="mobile, mobile-rmg, paper, released"):
         load_config("papers")
 
 

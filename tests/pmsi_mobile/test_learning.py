@@ -17,7 +17,7 @@ def test_two_species_that_were_not_seen_are_told_apart(method, tmp_path):
     three seeds of rmg-pmsi got 96.5, 85.0 and 83.0 %."""
     write_birds(tmp_path / "birds", species=2, train=40, val=0, test=100, size=64, seed=1)
     config = load_config(
-        "mobile",
+        "mobile-rmg",
         {
             "method": method,
             "model.backbone": "mobilenetv3_small_050",

@@ -38,7 +38,7 @@ def birds(tmp_path_factory):
 
 
 def teacher_file(path, seed=0, classes=CLASSES, **overrides):
-    config = load_config("mobile", {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}})
+    config = load_config("mobile-rmg", {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}})
     torch.manual_seed(seed)
     network = randomise(build_network(config, len(classes)), seed)
     images = torch.zeros(1, 3, config.preprocessing.crop, config.preprocessing.crop, dtype=torch.uint8)
@@ -124,7 +124,7 @@ def test_a_student_of_any_method_learns_from_what_the_teacher_gives_for_its_own_
 
 def test_the_teachers_are_the_same_whatever_the_student_does(birds, tmp_path):
     path = teacher_file(tmp_path / "teacher.pt", classes=tuple(sorted(p.name for p in (birds / "train").iterdir())))
-    config = load_config("mobile", {**SMALL, "train.teacher": [str(path)], "train.epochs": 1})
+    config = load_config("mobile-rmg", {**SMALL, "train.teacher": [str(path)], "train.epochs": 1})
     data = open_data(birds, val_fraction=0.1, test_fraction=0.1, seed=0)
     (tmp_path / "run").mkdir()
     trainer = Trainer(config, data, tmp_path / "run", Accelerator())

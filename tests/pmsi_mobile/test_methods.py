@@ -200,7 +200,7 @@ def test_pmg_is_progressive_training_with_jigsaws_and_no_gates():
 )
 def test_an_augmentation_that_means_nothing_to_a_method_is_refused(overrides, message):
     with pytest.raises(PmsiError, match=message):
-        load_config("mobile", overrides)
+        load_config("mobile-rmg", overrides)
 
 
 def one_batch(config, network, images, labels, steps):

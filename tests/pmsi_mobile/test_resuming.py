@@ -118,7 +118,7 @@ def test_an_interrupted_run_ends_with_the_bits_of_an_undisturbed_one(birds, tmp_
 
 
 def test_a_signal_during_evaluation_does_not_cost_the_epoch(birds, tmp_path, monkeypatch):
-    config = load_config("mobile", SMALL)
+    config = load_config("mobile-rmg", SMALL)
     data = open_data(birds, val_fraction=0.1, test_fraction=0.1, seed=0)
     trainer = Trainer(config, data, tmp_path, Accelerator())
     monkeypatch.setattr(trainer, "evaluate", lambda *_: signal.raise_signal(signal.SIGTERM))
@@ -136,7 +136,7 @@ def test_a_signal_during_evaluation_does_not_cost_the_epoch(birds, tmp_path, mon
 
 def test_what_does_not_change_the_result_may_change_at_resumption(birds, finished, tmp_path, monkeypatch, capsys):
     folder = shutil.copytree(finished, tmp_path / "run")
-    options = ["--set", "data.workers=1", "--set", "train.save_minutes=9", "--device", "cpu", "--preset", "mobile"]
+    options = ["--set", "data.workers=1", "--set", "train.save_minutes=9", "--device", "cpu", "--preset", "mobile-rmg"]
     for key in ("width", "hidden"):
         options += ["--set", f"model.{key}={SMALL[f'model.{key}']}"]
     for key in ("preprocessing.resize", "preprocessing.crop", "train.batch_size"):
@@ -151,8 +151,8 @@ def test_what_does_not_change_the_result_may_change_at_resumption(birds, finishe
 @pytest.mark.parametrize("schedule", ["cosine", "constant", "onecycle"])
 def test_more_epochs_go_on_along_the_schedule_of_all_of_them(schedule, tmp_path):
     def start(epochs):
-        config = load_config("mobile", {**SMALL, "train.schedule": schedule, "train.epochs": epochs}).train
-        network = build_network(load_config("mobile", SMALL), 3)
+        config = load_config("mobile-rmg", {**SMALL, "train.schedule": schedule, "train.epochs": epochs}).train
+        network = build_network(load_config("mobile-rmg", SMALL), 3)
         optimizer = build_optimizer(network, config)
         return network, None, optimizer, build_scheduler(optimizer, config, 4 * epochs), Accelerator()
 

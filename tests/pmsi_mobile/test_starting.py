@@ -88,13 +88,13 @@ def test_what_a_failed_start_left_does_not_stand_in_the_way(birds, tmp_path):
     (folder / "calibration" / "000.jpg").write_text("of other photos")
     done = subprocess.run(command(birds, folder), env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert read_config(folder / "config.yaml") == load_config("mobile", SMALL)
+    assert read_config(folder / "config.yaml") == load_config("mobile-rmg", SMALL)
     assert (folder / "calibration" / "000.jpg").read_bytes()[:2] == b"\xff\xd8"
 
 
 def test_resume_of_a_failed_start_starts_anew_with_its_settings(birds, tmp_path):
     folder = tmp_path / "run"
-    save_config(load_config("mobile", {**SMALL, "seed": 7, "model.backbone": "absent"}), folder / "config.yaml")
+    save_config(load_config("mobile-rmg", {**SMALL, "seed": 7, "model.backbone": "absent"}), folder / "config.yaml")
     arguments = [*command(birds, folder)[:6], "--resume", "--backbone", "mobilenet_v2"]
     done = subprocess.run(arguments, env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

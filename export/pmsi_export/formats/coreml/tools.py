@@ -8,10 +8,10 @@ from types import ModuleType
 def import_coremltools() -> ModuleType:
     """Import coremltools, which imports every framework that it can convert from.
 
-    TensorFlow and scikit-learn are hidden from it: they take 15 seconds, and TensorFlow loaded before PyTorch's triton
-    crashes the process (two copies of LLVM).
+    TensorFlow, scikit-learn, ExecuTorch and torchao are hidden from it: they take seconds, and TensorFlow loaded before
+    PyTorch's triton crashes the process (two copies of LLVM).
     """
-    hidden = [name for name in ("tensorflow", "sklearn") if name not in sys.modules]
+    hidden = [name for name in ("tensorflow", "sklearn", "executorch", "torchao") if name not in sys.modules]
     for name in hidden:
         sys.modules[name] = None  # type: ignore[assignment]
     try:
