@@ -14,6 +14,8 @@ from pmsi_mobile.network.mixing import mix
 from tests.conftest import randomise, small_config
 
 BACKBONES = ("mobilenet_v2", "resnet18", "resnet34", "mobilenetv3_small_050")
+REPARAMETERISED = ("mobileone_s0", "fastvit_t8", "repvit_m0_9")
+MORE_BACKBONES = (*REPARAMETERISED, "mobilenetv3_large_100", "mobilenetv4_conv_small", "efficientnet_lite0")
 IMAGES = torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
 WEIGHTS_IN_FLOAT32 = 1e-6
 """What rounding folded weights to float32 may change, relative to the largest logit; 3e-7 at most is measured."""
@@ -64,6 +66,10 @@ def layers_left(graph):
     return [type(module).__name__ for module in graph.modules() if isinstance(module, _BatchNorm | nn.Dropout)]
 
 
+def convolutions(network):
+    return sum(isinstance(module, nn.Conv2d) for module in network.modules())
+
+
 @pytest.mark.parametrize("stages", [1, 2, 3, 4, 5])
 @pytest.mark.parametrize("heads", ["released", "separable", "lean"])
 @pytest.mark.parametrize("backbone", BACKBONES)
@@ -73,6 +79,17 @@ def test_the_folded_network_gives_what_the_training_network_gives(backbone, head
         graph = fold(network, config.preprocessing, rule)
         assert_equal(network, graph, config.preprocessing, rule)
         assert layers_left(graph) == []
+
+
+@pytest.mark.parametrize("method", ["rmg-pmsi", "baseline"])
+@pytest.mark.parametrize("backbone", MORE_BACKBONES)
+def test_a_backbone_with_branches_or_gates_of_its_own_is_folded_to_plain_layers(backbone, method):
+    config, network = build(model__backbone=backbone, method=method)
+    graph = fold(network, config.preprocessing, "logits")
+    assert_equal(network, graph, config.preprocessing, "logits")
+    assert layers_left(graph) == []
+    if backbone in REPARAMETERISED:
+        assert convolutions(graph) < convolutions(network)
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)

@@ -171,7 +171,7 @@ def _fold_backbone(backbone: StagedBackbone | TimmBackbone, input_scale: Tensor)
 def _trace(backbone: StagedBackbone | TimmBackbone) -> fx.GraphModule:
     """A graph of plain layers in which `fuse` finds its convolution-BatchNorm pairs; dropouts are left out."""
     tracer = fx.Tracer() if isinstance(backbone, StagedBackbone) else _timm_tracer()
-    root = _split_norm_act(backbone) if isinstance(backbone, TimmBackbone) else backbone
+    root = _split_norm_act(_reparameterised(backbone)) if isinstance(backbone, TimmBackbone) else backbone
     try:
         graph = tracer.trace(root)
     except Exception as error:
@@ -200,6 +200,21 @@ def _timm_tracer() -> fx.Tracer:
             return isinstance(module, leaves) or super().is_leaf_module(module, qualified_name)
 
     return TimmTracer(autowrap_functions=tuple(get_notrace_functions()))
+
+
+def _reparameterised(backbone: TimmBackbone) -> TimmBackbone:
+    """Branches that add up to a convolution as that one (Ding et al., 2021: RepVGG; MobileOne, FastViT, RepViT)."""
+    from timm.utils.model import reparameterize_model
+
+    single = copy.deepcopy(backbone)
+    usual = torch.get_default_dtype()
+    # timm makes the new layers in the default type, which would round the sums of branches.
+    torch.set_default_dtype(torch.double)
+    try:
+        single.model = reparameterize_model(single.model, inplace=True)
+    finally:
+        torch.set_default_dtype(usual)
+    return single
 
 
 def _split_norm_act(backbone: TimmBackbone) -> TimmBackbone:
