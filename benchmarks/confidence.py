@@ -74,7 +74,8 @@ def draws(outputs: Outputs, count: int, rule: str) -> None:
     """Calibrate on `count` photos, drawn from all with replacement, and measure on those that were not drawn, again and
     again. A promise is broken where it does not hold on all photos, of which the drawn ones are a sample."""
     photos = len(outputs.labels)
-    errors, promised = [], {right: [] for right in RIGHT}
+    errors: list[tuple[float, ...]] = []
+    promised: dict[float, list[tuple[float, float, float | None, bool]]] = {right: [] for right in RIGHT}
     for seed in range(DRAWS):
         own = np.random.default_rng(seed).integers(photos, size=count)
         others = np.setdiff1d(np.arange(photos), own)
@@ -83,13 +84,15 @@ def draws(outputs: Outputs, count: int, rule: str) -> None:
             first_and_correct(mix(outputs.logits.double(), rule, temperature).numpy(), outputs.labels.numpy())
             for temperature in (1.0, confidence.temperature)
         )
-        measured = (calibration_error(*(values[others] for values in each)) for each in (before, after))
+        measured = (calibration_error(first[others], correct[others]) for first, correct in (before, after))
         errors.append((confidence.temperature, *measured))
         on_all = kept(confidence.answers, *after)
-        on_others = kept(confidence.answers, *(values[others] for values in after))
+        on_others = kept(confidence.answers, after[0][others], after[1][others])
         for whole, rest in zip(on_all, on_others, strict=True):
             right = whole.promise.right
-            promised[right].append((whole.promise.threshold, rest.answered, rest.right, whole.right < right))
+            promised[right].append(
+                (whole.promise.threshold, rest.answered, rest.right, whole.right is not None and whole.right < right)
+            )
     temperature, before, after = np.mean(errors, axis=0)
     print(f"\n{count} of {photos} photos calibrate, {DRAWS} draws")
     print(f"temperature {temperature:.2f}, ECE {before:.3f} before, {after:.3f} after")

@@ -38,7 +38,8 @@ def training_step(
     accelerator = Accelerator()
     runs = {}
     for name, memory_format in SETTINGS.items():
-        network = build_network(config, CLASSES).to(device=accelerator.device, memory_format=memory_format).train()
+        network = build_network(config, CLASSES).to(accelerator.device).train()
+        network = network.to(memory_format=memory_format)
         images = torch.randint(0, 256, (batch_size, 3, size, size), dtype=torch.uint8, device=accelerator.device)
         runs[name] = (network, build_optimizer(network, config.train), images.contiguous(memory_format=memory_format))
     labels = torch.randint(0, CLASSES, (batch_size,), device=accelerator.device)
