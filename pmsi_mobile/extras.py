@@ -2,7 +2,6 @@
 
 EXTRAS = {
     "accelerate": "train",
-    "imagehash": "train",
     "safetensors": "train",
     "tensorboard": "train",
     "torch": "train",
@@ -24,6 +23,7 @@ EXTRAS = {
     "matplotlib": "bench",
     "scipy": "bench",
     "cleanlab": "report",
+    "imagehash": "report",
     "adbutils": "android",
     "pillow_heif": "heif",
 }

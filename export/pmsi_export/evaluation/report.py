@@ -53,9 +53,7 @@ def check_report(path: Path, data: Path) -> None:
     check_writable(path.absolute().parent, data)
     missing = [module for module in _NEEDS if find_spec(module) is None]
     if missing:
-        raise PmsiError(
-            f"--report needs {', '.join(missing)}, which is not installed: {how_to_install('cleanlab', *missing)}"
-        )
+        raise PmsiError(f"--report needs {', '.join(missing)}, which is not installed: {how_to_install('cleanlab')}")
 
 
 def write_report(path: Path, evaluation: Evaluation, training: Sequence[Photo] | None, command: str) -> None:
