@@ -52,6 +52,7 @@ def test_an_export_leaves_models_contracts_labels_and_nothing_else(exported):
     suffixes = [known.suffix for known in FORMATS.values()]
     expected = {
         "ckpt.labels.txt",
+        "ckpt.md",
         "ckpt.golden.zip",
         *(f"ckpt{s}" for s in suffixes),
         *(f"ckpt{s}.json" for s in suffixes),

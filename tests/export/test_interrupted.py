@@ -108,7 +108,7 @@ def test_a_converter_that_is_killed_takes_only_its_own_row(checkpoint, tmp_path)
     assert torchscript["status"] == "exported"
     assert errors.splitlines()[-1].startswith("error: 1 of 2 files failed: ckpt.onnx (the converter was killed")
     check_final_names(tmp_path)
-    assert {path.suffix for path in tmp_path.iterdir()} == {".log", ".ptl", ".json", ".txt", ".zip"}
+    assert {path.suffix for path in tmp_path.iterdir()} == {".log", ".ptl", ".json", ".txt", ".zip", ".md"}
 
 
 def test_an_interrupted_command_ends_its_converters_and_begins_no_other(checkpoint, tmp_path):

@@ -55,8 +55,8 @@ def test_evaluating_a_file_needs_no_pytorch(name, photo, tmp_path):
     folder.mkdir(parents=True)
     shutil.copy(photo, folder)
     arguments = (FIXTURES / name, tmp_path / "photos", "--output", tmp_path / "eval")
-    # Of intervals and pictures.
-    assert imported(called("pmsi_export.commands.evaluate:main"), *arguments) == {"scipy", "matplotlib"}
+    # Of pictures.
+    assert imported(called("pmsi_export.commands.evaluate:main"), *arguments) == {"matplotlib"}
 
 
 @pytest.mark.parametrize("name", ["ckpt.tflite", "ckpt.onnx", "ckpt.pte", "ckpt.ptl"])

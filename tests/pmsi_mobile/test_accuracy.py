@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
 from pmsi_mobile.accuracy import confusion_matrix, interval, per_class, top_k
 
@@ -29,6 +30,7 @@ def test_a_class_without_photos_has_no_accuracy():
     assert per_class(confusion_matrix(LABELS, LABELS, 4), "abcd")[3].top1 is None
 
 
-def test_the_interval_of_half_of_296_photos():
-    low, high = interval(0.5, 296)
-    assert (low, high) == (pytest.approx(0.443, abs=1e-3), pytest.approx(0.557, abs=1e-3))
+@pytest.mark.parametrize(("right", "photos", "level"), [(148, 296, 0.95), (0, 7, 0.95), (7, 7, 0.95), (3, 40, 0.98)])
+def test_the_interval_is_wilsons(right, photos, level):
+    expected = binomtest(right, photos).proportion_ci(level, method="wilson")
+    assert interval(right / photos, photos, level) == pytest.approx((expected.low, expected.high), abs=1e-12)

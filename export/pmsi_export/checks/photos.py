@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pmsi_export.checks.gates import CONFIDENT_MARGIN
 from pmsi_export.graph.variant import Variant, load_variant
 from pmsi_export.runtime.preprocess import load_image
+from pmsi_mobile.accuracy import interval
 from pmsi_mobile.data.calibration import FOLDER, PHOTOS
 from pmsi_mobile.data.files import list_images
 from pmsi_mobile.data.splits import Photo, known_photos, load_data, photos_for_evaluation
@@ -104,7 +105,7 @@ def no_evidence(
         return f"the training network is sure of none of the {len(labels)} photos, as it is of its own"
     recorded = _recorded_accuracy(checkpoint, variant)
     right = int((reference.argmax(axis=1) == np.array(labels)).sum())
-    if recorded is not None and _upper_bound(right, len(labels)) < recorded / 2:
+    if recorded is not None and interval(right / len(labels), len(labels), 0.98)[1] < recorded / 2:
         return (
             f"the training network is right on {right} of {len(labels)}, on its own photos on {recorded:.0%}: "
             "check that each folder has the photos of its class"
@@ -152,14 +153,6 @@ def _recorded_accuracy(checkpoint: "Checkpoint", variant: Variant) -> float | No
         if 0 <= recorded <= 1:
             return recorded
     return None
-
-
-def _upper_bound(right: int, photos: int) -> float:
-    """99 % upper bound of a share (Wilson's interval)."""
-    z, share = 2.33, right / photos
-    middle = share + z**2 / (2 * photos)
-    spread = z * (share * (1 - share) / photos + z**2 / (4 * photos**2)) ** 0.5
-    return float((middle + spread) / (1 + z**2 / photos))
 
 
 def _run_photos(record: Path, classes: tuple[str, ...]) -> tuple[Sequence[Photo], Sequence[str]]:

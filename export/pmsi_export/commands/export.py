@@ -138,6 +138,7 @@ def export(
     from pmsi_export.commands._export_output import print_table, row, why_not
     from pmsi_export.contract.schema import write_labels
     from pmsi_export.jobs.android_assets import check_app, put_into_app
+    from pmsi_export.jobs.model_card import write_card
     from pmsi_mobile.files import check_photo_folder, check_writable
     from pmsi_mobile.tensor_check import check_tensors
 
@@ -184,9 +185,11 @@ def export(
         for known, precision in chosen
     ]
     outcomes = _run(jobs, calibrating)
-    made = [outcome for _, outcome in outcomes if not isinstance(outcome, Failure)]
+    made = [(job, outcome) for job, outcome in outcomes if not isinstance(outcome, Failure)]
     if made:
-        write_labels(made[0].contract.classes, folder / f"{stem}.labels.txt")
+        write_labels(made[0][1].contract.classes, folder / f"{stem}.labels.txt")
+        if note := write_card(*made[0]):
+            say(f"note: {note}", err=True)
     good = [job for job, outcome in outcomes if not why_not(outcome)]
     if android:
         for name in put_into_app(outcomes, android):

@@ -28,7 +28,7 @@ from pmsi_export.formats.registry import COMPRESSED, INT8_WEIGHTS, container, co
 from pmsi_export.graph.fold import MixGraph, fold
 from pmsi_export.graph.variant import Variant, load_variant
 from pmsi_export.jobs.describe import describe
-from pmsi_export.jobs.job import Exported, Job
+from pmsi_export.jobs.job import Exported, Job, Origin, rejected_path
 from pmsi_export.jobs.staging import put_in_place, set_aside, staging
 from pmsi_export.runtime.preprocess import load_images, load_resized
 from pmsi_export.runtime.runner import Image, NotRunnable, Runner, all_classes
@@ -73,7 +73,8 @@ def export(job: Job) -> Exported:
         write_golden(_golden_samples(loaded), final, golden)
         put_in_place(golden, job.golden)
         placed = _put_in_place(staged, job.target, text, rejected=final.parity.status == "failed")
-    return Exported(placed, size_bytes(placed), final, seconds)
+    origin = Origin(loaded.config.model_dump(mode="json"), loaded.provenance, loaded.trained_on)
+    return Exported(placed, size_bytes(placed), final, seconds, origin)
 
 
 def prepare_int8(
@@ -93,11 +94,6 @@ def prepare_int8(
     # Into an open file: PyTorch's own writer says nothing of a full disk.
     with open(path, "wb") as file:
         torch.save({"weights": weights, "images": torch.from_numpy(images)}, file)
-
-
-def rejected_path(target: Path) -> Path:
-    """`model.tflite` -> `model.rejected.tflite`."""
-    return target.with_name(f"{target.stem}.rejected{target.suffix}")
 
 
 def _graph(checkpoint: Checkpoint, job: Job) -> tuple[MixGraph, NDArray[np.uint8] | None]:

@@ -10,6 +10,7 @@ from pmsi_export.formats.registry import COMPRESSED, INT8_WEIGHTS
 from pmsi_export.graph.variant import Variant
 from pmsi_export.jobs import exporter
 from pmsi_export.jobs.job import Job
+from pmsi_export.jobs.model_card import write_card
 from pmsi_export.runtime.silence import silenced
 from pmsi_mobile.errors import MeasurementError
 
@@ -57,4 +58,5 @@ def export(
     if parity.status == "failed":
         raise MeasurementError(f"{exported.path.name} fails its gate: {parity.reason}")
     write_labels(exported.contract.classes, job.folder / f"{job.stem}.labels.txt")
+    write_card(job, exported)
     return exported.path

@@ -5,7 +5,7 @@ Without PyTorch: the command line, which only passes these on, should not spend 
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pmsi_export.formats.registry import Format, get_format
 from pmsi_export.graph.variant import Variant
@@ -51,6 +51,21 @@ class Job:
         return self.folder / f"{self.stem}.golden.zip"
 
 
+def rejected_path(target: Path) -> Path:
+    """`model.tflite` -> `model.rejected.tflite`."""
+    return target.with_name(f"{target.stem}.rejected{target.suffix}")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a checkpoint says of its training, as plain values: configuration, where it comes from, digests of the
+    photos that it was trained on."""
+
+    config: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    trained_on: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True)
 class Exported:
     """What an export left on disk. `path` has a name that says rejected when the gate failed."""
@@ -59,3 +74,4 @@ class Exported:
     size_bytes: int
     contract: "Contract"
     convert_seconds: float
+    origin: Origin = Origin()
