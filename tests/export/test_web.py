@@ -344,6 +344,37 @@ def test_below_the_threshold_the_page_is_not_sure(confidence, answer):
     assert in_node(code, {"classes": ["a", "b", "c"], "confidence": confidence}) == answer
 
 
+@needs_node
+@pytest.mark.parametrize(
+    ("score", "unknown", "text"),
+    [
+        (-3.0, {"kept": 0.95, "threshold": -2.0}, "b"),
+        (-2.0, {"kept": 0.95, "threshold": -2.0}, "b"),
+        (-1.0, {"kept": 0.95, "threshold": -2.0}, "None of these"),
+        (-1.0, None, "b"),
+    ],
+)
+def test_above_the_threshold_of_its_unknown_score_a_photo_is_none_of_these(score, unknown, text):
+    code = """
+        import { answer, ranking } from "./js/network/answer.js";
+        import { Classifier } from "./js/network/classifier.js";
+        const [first, second] = [[0.1, 0.6, 0.3], [given.score]].map((values) => new Float32Array(values));
+        const outputs = { probabilities: first, unknown_score: second };
+        const classifier = new Classifier(given, { run: async () => outputs, close: () => undefined });
+        const picture = { width: 1, height: 1, data: new Uint8ClampedArray(4) };
+        const { probabilities, unknownScore } = await classifier.classify(picture);
+        give(answer(given, ranking(given, probabilities), unknownScore).text);
+    """
+    contract = {
+        "classes": ["a", "b", "c"],
+        "confidence": {"answers": []} | ({"unknown": unknown} if unknown else {}),
+        "input": {"dtype": "uint8", "shape": [1, 1, 1, 3]},
+        "output": {"shape": [1, 3], "unknown_score": "negative of the largest logit"},
+        "preprocessing": {"resize": 1, "crop": 1},
+    }
+    assert in_node(code, contract | {"score": score}) == text
+
+
 def test_the_runtime_has_to_be_what_npm_has(tmp_path, runtime):
     tarball = runtime / npm.PACKAGES[0].tarball
     whole = tarball.read_bytes()

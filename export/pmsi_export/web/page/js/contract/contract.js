@@ -25,6 +25,7 @@ const AGAIN = "Export it again from its checkpoint.";
  * @property {number} photos
  * @property {number | null} [ece]
  * @property {{right: number, threshold: number, coverage: number}[]} answers
+ * @property {{kept: number, threshold: number}} [unknown]
  */
 /**
  * The fields that this page uses.
@@ -34,7 +35,7 @@ const AGAIN = "Export it again from its checkpoint.";
  * @property {{method: string, backbone: string, stages: number | null, heads: string | null, width: number | null,
  *   head?: string | null}} model
  * @property {{layout: string, shape: number[], dtype: "float32" | "uint8"}} input
- * @property {{shape: number[], top_k?: number | null}} output
+ * @property {{shape: number[], top_k?: number | null, unknown_score?: string}} output
  * @property {string[]} classes
  * @property {{resize_rule: string, resize: number, crop_rule: string, crop: number}} preprocessing
  * @property {string} checkpoint_sha256

@@ -31,8 +31,11 @@ export function threshold({ confidence }) {
  * The answer in words.
  * @param {Contract} contract
  * @param {Ranked[]} ranked
+ * @param {number | null} unknownScore
  */
-export function answer(contract, ranked) {
+export function answer(contract, ranked, unknownScore = null) {
+  const most = contract.confidence?.unknown?.threshold;
+  if (unknownScore !== null && most !== undefined && unknownScore > most) return { sure: false, text: "None of these" };
   const [first, second] = ranked;
   const least = threshold(contract);
   const sure = least === null || first.probability >= least;

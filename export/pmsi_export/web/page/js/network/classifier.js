@@ -7,6 +7,7 @@ import { Problem } from "../problem.js";
 /**
  * @typedef {object} Result
  * @property {Float32Array} probabilities of every class; what a top-k file does not give is 0
+ * @property {number | null} unknownScore null of a file that does not give it
  * @property {{pixels: number, network: number}} milliseconds
  */
 
@@ -35,17 +36,17 @@ export class Classifier {
       const before = performance.now();
       const pixels = this.#resizer.pixels(picture);
       const between = performance.now();
-      const probabilities = await this.#run(pixels);
-      return { probabilities, milliseconds: { pixels: between - before, network: performance.now() - between } };
+      const answer = await this.#run(pixels);
+      return { ...answer, milliseconds: { pixels: between - before, network: performance.now() - between } };
     });
   }
 
   /**
-   * The same of pixels that are the network's already.
+   * The probabilities of pixels that are the network's already.
    * @param {Uint8Array} pixels
    */
   run(pixels) {
-    return this.#inTurn(() => this.#run(pixels));
+    return this.#inTurn(async () => (await this.#run(pixels)).probabilities);
   }
 
   close() {
@@ -56,15 +57,18 @@ export class Classifier {
   async #run(pixels) {
     const { input, output, classes } = this.contract;
     const image = input.dtype === "uint8" ? pixels : Float32Array.from(pixels);
-    const { probabilities, indices } = await this.#network.run(image, input.shape);
+    const { probabilities, indices, unknown_score: score } = await this.#network.run(image, input.shape);
     if (probabilities?.length !== output.shape[1]) {
       throw new Problem(`It gives ${probabilities?.length ?? "no"} probabilities, its contract says ${output.shape[1]}.`);
     }
-    if (!probabilities.every(Number.isFinite)) throw new Problem("What it gives are no numbers: its training diverged.");
-    if (!indices) return /** @type {Float32Array} */ (probabilities);
+    const unknownScore = output.unknown_score ? (score?.[0] ?? NaN) : null;
+    if (![...probabilities, unknownScore ?? 0].every(Number.isFinite)) {
+      throw new Problem("What it gives are no numbers: its training diverged.");
+    }
+    if (!indices) return { probabilities: /** @type {Float32Array} */ (probabilities), unknownScore };
     const all = new Float32Array(classes.length);
     indices.forEach((index, position) => (all[index] = probabilities[position]));
-    return all;
+    return { probabilities: all, unknownScore };
   }
 
   /**

@@ -7,11 +7,11 @@ import { answer, ranking } from "../network/answer.js";
 /**
  * @param {{verdict: Element, list: Element}} parts
  * @param {import("../contract/contract.js").Contract} contract
- * @param {Float32Array} probabilities
+ * @param {import("../network/classifier.js").Result} result
  */
-export function showAnswer({ verdict, list }, contract, probabilities) {
+export function showAnswer({ verdict, list }, contract, { probabilities, unknownScore }) {
   const ranked = ranking(contract, probabilities);
-  const { sure, text } = answer(contract, ranked);
+  const { sure, text } = answer(contract, ranked, unknownScore);
   verdict.textContent = text;
   verdict.classList.toggle("unsure", !sure);
   list.replaceChildren(

@@ -95,11 +95,11 @@ export class CameraScreen {
       try {
         const before = performance.now();
         const picture = this.#frames.read(this.#video);
-        const { probabilities, milliseconds } = await opened.classifier.classify(picture);
+        const result = await opened.classifier.classify(picture);
         if (this.#stream !== stream || this.#opened !== opened) continue;
-        showAnswer(this.#parts, opened.contract, probabilities);
+        showAnswer(this.#parts, opened.contract, result);
         const whole = inMilliseconds(performance.now() - before);
-        this.#time.textContent = `${whole} a frame, ${inMilliseconds(milliseconds.network)} of it the network`;
+        this.#time.textContent = `${whole} a frame, ${inMilliseconds(result.milliseconds.network)} of it the network`;
       } catch (error) {
         if (this.#opened === opened) this.#refuse(words(error));
       }

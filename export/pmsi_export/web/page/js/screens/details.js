@@ -26,6 +26,7 @@ export class DetailsScreen {
       ["export's gate", `${parity.status}${parity.reason ? `: ${parity.reason}` : ""}`],
       ...accuracy(measured),
       ["sure from", certainty(contract)],
+      ...noneOfThese(contract),
       ["exported", contract.created.slice(0, 10)],
       ["contract", sealed ? "unchanged since it was exported" : "not protected: written by an earlier version"],
       ["runtime", runtime],
@@ -43,6 +44,17 @@ function accuracy(measured) {
   if (!measured) return [];
   const top1 = measured.top1 === null || measured.top1 === undefined ? "" : `, ${percent(measured.top1)} of them right`;
   return [["measured on", `${measured.images} photos${top1}`]];
+}
+
+/**
+ * @param {Contract} contract
+ * @returns {[string, string][]}
+ */
+function noneOfThese({ confidence, output }) {
+  if (!output.unknown_score) return [];
+  if (!confidence?.unknown) return [["none of these", "no threshold: the page cannot say when it is no class"]];
+  const { kept, threshold } = confidence.unknown;
+  return [["none of these", `above a score of ${threshold.toFixed(2)}, which keeps ${percent(kept)} of the classes' photos`]];
 }
 
 /** @param {Contract} contract */

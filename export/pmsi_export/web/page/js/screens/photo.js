@@ -52,10 +52,10 @@ export class PhotoScreen {
     const [opened, photo] = [this.#opened, this.#photo];
     if (!opened || !photo) return;
     try {
-      const { probabilities, milliseconds } = await opened.classifier.classify(photo);
+      const result = await opened.classifier.classify(photo);
       if (this.#photo !== photo || this.#opened !== opened) return;
-      showAnswer(this.#parts, opened.contract, probabilities);
-      const { pixels, network } = milliseconds;
+      showAnswer(this.#parts, opened.contract, result);
+      const { pixels, network } = result.milliseconds;
       this.#time.textContent = `${inMilliseconds(pixels)} to resize, ${inMilliseconds(network)} the network`;
     } catch (error) {
       if (this.#opened === opened) showNoAnswer(this.#parts, words(error));
