@@ -33,6 +33,7 @@ FILES = {
     "export/test_pair_sums.py",
     "export/test_quantise.py",
     "export/test_web_browser.py",
+    "export/test_unknown.py",
     "export/test_worker.py",
     "pmsi_mobile/test_augmentations.py",
     "pmsi_mobile/test_batch_norm.py",

@@ -18,7 +18,15 @@ def confidence_lines(heads: Mapping[str, Confidence]) -> list[str]:
         f"calibrated on {shipped.photos} photos: temperature {', '.join(temperatures)}",
         *(f"answers {100 * right:g} % right: {_promise(shipped, right)}" for right in RIGHT),
         f"(with {100 * (1 - ERROR):g} % confidence, for photos from where those came from)",
+        f"none of the classes: {_unknown(shipped)}",
     ]
+
+
+def _unknown(confidence: Confidence) -> str:
+    found = confidence.unknown
+    if found is None:
+        return "no threshold, the mean of several softmaxes has no logits"
+    return f"above an unknown score of {found.threshold:.2f}, which keeps {found.kept:.0%} of photos of the classes"
 
 
 def _promise(confidence: Confidence, right: float) -> str:

@@ -8,6 +8,7 @@ from pmsi_mobile.confidence.measures import first_and_correct
 from pmsi_mobile.confidence.promises import promises
 from pmsi_mobile.confidence.record import Confidence
 from pmsi_mobile.confidence.temperature import fit_temperature
+from pmsi_mobile.confidence.unknown import find_threshold, unknown_scores
 from pmsi_mobile.network.mixing import mix
 
 FEWEST = 50
@@ -19,7 +20,8 @@ def calibrate(logits: Tensor, labels: Tensor, rule: str) -> Mapping[str, Confide
 
     `mix` is the mixed heads, or a network's only head; `concat` the last of several alone (Eq. 7). Empty for fewer than
     FEWEST photos. rule: `model.mix`. The mean of several softmaxes (`probabilities`) keeps a temperature of 1: one on
-    the heads would move the first class, and one on the mean would cost operators; what is promised holds for it too.
+    the heads would move the first class, and one on the mean would cost operators; what is promised holds for it too,
+    but it has no logits that say whether a photo is of any class.
     """
     if len(labels) < FEWEST:
         return {}
@@ -33,4 +35,5 @@ def _calibrate(heads: Tensor, labels: Tensor, rule: str) -> Confidence:
     temperature = 1.0 if averaged else fit_temperature(summed, true)
     probabilities = mix(heads.double(), rule, temperature).numpy()
     found = promises(*first_and_correct(probabilities, true))
-    return Confidence(temperature=temperature, photos=len(true), answers=found)
+    unknown = None if averaged else find_threshold(unknown_scores(summed / temperature))
+    return Confidence(temperature=temperature, photos=len(true), answers=found, unknown=unknown)

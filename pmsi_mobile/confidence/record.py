@@ -1,6 +1,8 @@
 """What is known of a network's confidence: it travels in checkpoints and in contracts."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 
 class _Part(BaseModel):
@@ -16,6 +18,15 @@ class Answers(_Part):
     coverage: float = Field(ge=0, le=1)
 
 
+class Unknown(_Part):
+    """From where on a photo shows none of the classes: when its unknown score (`pmsi_mobile.confidence.unknown`) is
+    above `threshold`. A photo of a class is kept with a probability of `kept` at least, where it comes from where those
+    came from that the threshold was found on."""
+
+    kept: float = Field(gt=0, lt=1)
+    threshold: float
+
+
 class Confidence(_Part):
     """What was found for one prediction of a network on photos that its training did not see."""
 
@@ -25,10 +36,21 @@ class Confidence(_Part):
     """That it was calibrated on; 0: it was not."""
     answers: tuple[Answers, ...] = ()
     """The promises that the photos support."""
+    unknown: Unknown | None = None
+    """Null where no score says that a photo is of no class."""
 
     def threshold(self, right: float) -> float | None:
         """From which first probability on that share of answers is right; None where nothing is promised."""
         return next((answers.threshold for answers in self.answers if answers.right == right), None)
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_null(handler(self), "unknown")
+
+
+def without_null(fields: dict[str, Any], later: str) -> dict[str, Any]:
+    """Without the field `later` where it is null: readers of versions that did not know it refuse it."""
+    return {name: value for name, value in fields.items() if name != later or value is not None}
 
 
 NOT_CALIBRATED = Confidence()

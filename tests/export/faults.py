@@ -119,14 +119,26 @@ class Workshop:
         return self.prepare(paired_sums=False)
 
     def export(
-        self, name: str, precision: str = "fp32", checkpoint: Path | None = None, quantised: Path | None = None
+        self,
+        name: str,
+        precision: str = "fp32",
+        checkpoint: Path | None = None,
+        quantised: Path | None = None,
+        variant: Variant = Variant(),  # noqa: B008 (frozen)
     ) -> Exported:
         """As `pmsi-export` does it, but in this process."""
         folder = Path(tempfile.mkdtemp(dir=self.root))
         if precision == "int8" and quantised is None:
             quantised = self.prepared
         job = Job(
-            checkpoint or self.checkpoint, name, precision, folder, "ckpt", photos=self.photos, quantised=quantised
+            checkpoint or self.checkpoint,
+            name,
+            precision,
+            folder,
+            "ckpt",
+            photos=self.photos,
+            quantised=quantised,
+            variant=variant,
         )
         return exporter.export(job)
 
@@ -298,6 +310,21 @@ def no_softmax(workshop: Workshop) -> Caught | None:
 def softmax_doubled(workshop: Workshop) -> Caught | None:
     with graph_becomes(lambda graph: nn.Sequential(graph, nn.Softmax(dim=1))):
         return by_gate(workshop.export("torchscript"))
+
+
+@fault("unknown score of another thing", "graph handed to convert: the score is taken behind the softmax")
+def score_of_probabilities(workshop: Workshop) -> Caught | None:
+    class BehindSoftmax(nn.Module):
+        def forward(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+            probabilities = logits.softmax(dim=1)
+            return probabilities, -probabilities.amax(dim=1, keepdim=True)
+
+    def changed(graph: nn.Module) -> nn.Module:
+        graph.head.mix.answer = BehindSoftmax()
+        return graph
+
+    with graph_becomes(changed):
+        return by_gate(workshop.export("torchscript", variant=Variant(unknown_score=True)))
 
 
 @fault("a head dropped", "network handed to fold: the first stage's classifier adds nothing to the Mix")

@@ -13,8 +13,9 @@ from pmsi_mobile.checkpoint import load_checkpoint, save_checkpoint
 from pmsi_mobile.confidence.calibration import FEWEST, calibrate
 from pmsi_mobile.confidence.measures import calibration_error, first_and_correct, measure, reliability, risk_coverage
 from pmsi_mobile.confidence.promises import ERROR, kept, promises
-from pmsi_mobile.confidence.record import NOT_CALIBRATED, Answers, Confidence
+from pmsi_mobile.confidence.record import NOT_CALIBRATED, Answers, Confidence, Unknown
 from pmsi_mobile.confidence.temperature import COLDEST, fit_temperature, softmax
+from pmsi_mobile.confidence.unknown import KEPT, find_threshold, unknown_scores
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.network.mixing import mix
 from tests.conftest import make_checkpoint, small_config
@@ -169,13 +170,41 @@ def test_photos_of_the_same_probability_are_answered_all_or_none():
     assert at_90.coverage == 0.5
 
 
+@pytest.mark.parametrize("count", [FEWEST, 300])
+def test_photos_of_the_classes_are_kept_as_often_as_promised(count):
+    random = np.random.default_rng(8)
+    shares = []
+    for _ in range(2000):
+        scores = random.gumbel(size=count + 100)
+        shares.append((scores[count:] <= find_threshold(scores[:count]).threshold).mean())
+    # Exact up to the steps of a few photos, and two standard deviations of the draws.
+    error = 2 * np.std(shares) / len(shares) ** 0.5
+    assert KEPT - error <= np.mean(shares) <= KEPT + 1 / (count + 1) + error
+
+
+def test_the_unknown_threshold_is_of_calibrated_logits():
+    logits, labels = photos(np.random.default_rng(9), 400, 3.0)
+    heads = torch.tensor(np.stack([logits, logits], axis=1))
+    for name, found in calibrate(heads, torch.tensor(labels), "logits").items():
+        scores = unknown_scores((2 if name == "mix" else 1) * logits / found.temperature)
+        assert (scores <= found.unknown.threshold).mean() == pytest.approx(0.955, abs=0.003)
+    assert calibrate(heads, torch.tensor(labels), "probabilities")["mix"].unknown is None
+
+
+def test_a_confidence_without_the_unknown_is_written_as_before():
+    assert "unknown" not in Confidence(temperature=2.0, photos=60).model_dump()
+    known = Confidence(photos=60, unknown=Unknown(kept=0.95, threshold=-3.0))
+    assert Confidence.model_validate(known.model_dump()) == known
+
+
 def test_a_checkpoint_keeps_its_confidence(tmp_path):
     images = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
     path = make_checkpoint(tmp_path / "ckpt.pt", small_config(), ("a", "b"), images)
     loaded = load_checkpoint(path)
     assert loaded.confidence_of("mix") == NOT_CALIBRATED
     answers = (Answers(right=0.9, threshold=0.7, coverage=0.5),)
-    confidence = {"mix": Confidence(temperature=2.0, photos=100, answers=answers)}
+    unknown = Unknown(kept=0.95, threshold=-3.0)
+    confidence = {"mix": Confidence(temperature=2.0, photos=100, answers=answers, unknown=unknown)}
     save_checkpoint(replace(loaded, confidence=confidence), path)
     assert load_checkpoint(path).confidence == confidence
     assert load_checkpoint(path).confidence_of("mix").threshold(0.9) == 0.7

@@ -70,10 +70,8 @@ class ToolRunner:
         )
 
     def parity(self, job: Job) -> Parity:
-        if job.contract.output.top_k:
-            return not_measured(
-                job.contract.precision, "benchmark_model writes the two outputs of a top-k file without names"
-            )
+        if job.contract.output.second:
+            return not_measured(job.contract.precision, "benchmark_model writes a file's two outputs without names")
         # A name for each run: a program that writes nothing must not leave the last one's output to be read.
         names = (f"{self.folder}/output-{job.delegate}-{number}.bin" for number in count())
         self.phone.shell(f"rm -f {self.folder}/output-*")

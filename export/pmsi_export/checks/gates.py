@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pmsi_export.contract.schema import Agreement, Parity
+from pmsi_export.contract.schema import Agreement, Parity, ScoreAgreement
 from pmsi_export.runtime.runner import Image, Runner
 from pmsi_mobile.confidence.measures import calibration_error, first_and_correct
 from pmsi_mobile.errors import MeasurementError
@@ -15,6 +15,8 @@ CONFIDENT_MARGIN = 0.3
 """A photo on which the reference's first probability is this far above its second is one that it is sure of."""
 ENOUGH_PHOTOS = 200
 """Fewer than these say little about a quantised file: the report then says how few there were."""
+_NO_SCORE = 1e6
+"""What a score that is not finite, or missing, is off by."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,8 @@ class Gate:
 
     max_abs_difference: of probabilities. top1_agreement: on all images. sqnr_db: of the probabilities.
     confident_agreement: equal top-1 where the reference is sure. accuracy_drop: of top-1, where labels are known.
-    ece_rise: of the expected calibration error, on ENOUGH_PHOTOS labelled images or more.
+    ece_rise: of the expected calibration error, on ENOUGH_PHOTOS labelled images or more. score_difference,
+    score_snr_db: of the unknown score, for files that give it.
     """
 
     max_abs_difference: float | None = None
@@ -32,6 +35,8 @@ class Gate:
     confident_agreement: float | None = None
     accuracy_drop: float | None = None
     ece_rise: float | None = None
+    score_difference: float | None = None
+    score_snr_db: float | None = None
 
     def __str__(self) -> str:
         parts = []
@@ -48,6 +53,12 @@ class Gate:
         if self.ece_rise is not None:
             parts.append(f"calibration error at most {100 * self.ece_rise:g} point higher")
         return ", ".join(parts)
+
+    def with_score(self) -> str:
+        """The bounds in words, for a file that gives an unknown score."""
+        bound = self.score_difference
+        of_score = f"SNR >= {self.score_snr_db:g} dB" if bound is None else f"difference <= {bound:g}"
+        return f"{self}, unknown score: {of_score}"
 
     def misses(self, measured: Agreement) -> list[str]:
         """What of `measured` is not within bounds, and by how much. Only what compares true is within."""
@@ -74,13 +85,23 @@ class Gate:
             # Of fewer photos it scatters by more than the bound.
             if measured.images >= ENOUGH_PHOTOS and not rise <= self.ece_rise:
                 misses.append(f"calibration error {100 * rise:.2f} > {100 * self.ece_rise:g} point higher")
+        return misses + self._score_misses(measured.unknown_score)
+
+    def _score_misses(self, score: ScoreAgreement | None) -> list[str]:
+        if score is None:
+            return []
+        difference, snr, misses = score.max_abs_difference, score.snr_db, []
+        if self.score_difference is not None and not difference <= self.score_difference:
+            misses.append(f"unknown score off by {difference:.2g} > {self.score_difference:g}")
+        if self.score_snr_db is not None and snr is not None and not snr >= self.score_snr_db:
+            misses.append(f"SNR of the unknown score {snr:.1f} dB < {self.score_snr_db:g} dB")
         return misses
 
 
-_EXACT = Gate(max_abs_difference=1e-4, top1_agreement=1.0)
-_HALF = Gate(max_abs_difference=2e-2, top1_agreement=0.995)
-_COARSE = Gate(sqnr_db=17, confident_agreement=0.98, accuracy_drop=0.01, ece_rise=0.01)
-_FLOOR = Gate(sqnr_db=10, confident_agreement=0.8)
+_EXACT = Gate(max_abs_difference=1e-4, top1_agreement=1.0, score_difference=1e-3)
+_HALF = Gate(max_abs_difference=2e-2, top1_agreement=0.995, score_difference=0.1)
+_COARSE = Gate(sqnr_db=17, confident_agreement=0.98, accuracy_drop=0.01, ece_rise=0.01, score_snr_db=10)
+_FLOOR = Gate(sqnr_db=10, confident_agreement=0.8, score_snr_db=5)
 """What a coarse file must reach on the golden samples, whatever photos it was judged on: they are few, so it is low."""
 
 GATES: Mapping[str, Gate] = {
@@ -101,23 +122,26 @@ def agreement(
     labels: Sequence[int] | None = None,
     *,
     top_k: bool = False,
+    unknown_scores: NDArray[np.float64] | None = None,
 ) -> Agreement:
     """Compare a runner with the reference's probabilities [N, K] of the same N >= 1 images (uint8 [H, W, 3]).
 
     labels: true classes of the images, for the accuracy of both. Outputs with anything that is not finite count as off
     by 1 and as another class.
     top_k: the runner gives zeros outside of its largest; a class left out is off by what it has more than one given.
+    unknown_scores: the reference's [N], where the runner gives them too.
     Raises ValueError when the outputs are not [K] or the images are not N, MeasurementError when the reference is not
     finite: nothing can be compared with it.
     """
     if not np.isfinite(reference).all():
         raise MeasurementError("the training network's probabilities are not finite: its training diverged")
-    outputs = []
+    outputs, scores = [], []
     for image, expected in zip(images, reference, strict=True):
-        probabilities = runner.predict(image)
+        probabilities, score = runner.answer(image)
         if probabilities.shape != expected.shape:
             raise ValueError(f"the file gives {probabilities.shape} probabilities, {expected.shape} are expected")
         outputs.append(probabilities)
+        scores.append(np.nan if score is None else score)
     expected = _largest(reference, np.stack(outputs)) if top_k else reference
     finite = np.asarray(np.isfinite(np.stack(outputs)).all(axis=1))
     difference = np.where(finite[:, None], np.abs(np.stack(outputs).astype(np.float64) - expected), 1.0)
@@ -144,6 +168,17 @@ def agreement(
         reference_top1=None if labels is None else float((reference_top1 == np.array(labels)).mean()),
         ece=ece,
         reference_ece=reference_ece,
+        unknown_score=None if unknown_scores is None else _score_agreement(np.array(scores), unknown_scores),
+    )
+
+
+def _score_agreement(scores: NDArray[np.float64], reference: NDArray[np.float64]) -> ScoreAgreement:
+    difference = np.where(np.isfinite(scores), np.abs(scores - reference), _NO_SCORE)
+    noise = np.square(difference).mean()
+    # One image, or one like the other, has no variance: then it is of the order of the scores themselves.
+    power = reference.var() or np.square(reference).mean()
+    return ScoreAgreement(
+        max_abs_difference=float(difference.max()), snr_db=float(10 * np.log10(power / noise)) if noise else None
     )
 
 
@@ -173,7 +208,7 @@ def judge(precision: str, golden: Agreement, photos: Agreement | None = None, *,
     note = f"measured on {few} images only, {ENOUGH_PHOTOS} or more say enough: pass --data"
     return Parity(
         status="failed" if reasons else "passed",
-        gate=str(gate),
+        gate=gate.with_score() if golden.unknown_score else str(gate),
         reason="; ".join([*reasons, *([note] if gate is _COARSE and few < ENOUGH_PHOTOS else [])]) or None,
         runtime=runtime,
         golden=golden,

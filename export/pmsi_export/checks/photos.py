@@ -30,11 +30,13 @@ SAMPLED = 32
 
 @dataclass(frozen=True)
 class EvaluationPhotos:
-    """Labelled photos and the training network's probabilities [N, K] of them."""
+    """Labelled photos, the training network's probabilities [N, K] of them and its unknown scores [N], where it gives
+    any."""
 
     paths: Sequence[Path]
     labels: Sequence[int]
     reference: NDArray[np.float32]
+    unknown_scores: NDArray[np.float64] | None = None
 
 
 def calibration_photos(folder: Path | None, checkpoint: Path, *, needed: bool) -> list[Path]:
@@ -81,16 +83,18 @@ def evaluation_photos(
             known=known_photos(path.parent / "data.json", checkpoint.classes, checkpoint.trained_on),
         )
     runner = reference_runner(checkpoint, variant.head)
-    reference = []
+    answers = []
     for photo in photos:
-        reference.append(runner.predict(load_image(photo.path, config.preprocessing)))
-        progress(len(reference), len(photos))
+        answers.append(runner.answer(load_image(photo.path, config.preprocessing)))
+        progress(len(answers), len(photos))
     labels = [photo.label for photo in photos]
-    if reason := no_evidence(np.stack(reference), labels, checkpoint, variant):
+    reference = np.stack([answer.probabilities for answer in answers])
+    if reason := no_evidence(reference, labels, checkpoint, variant):
         if folder:
             raise PmsiError(f"the photos of {folder} cannot judge a file: {reason}")
         return None, [f"only the golden samples are compared, the run's photos cannot judge a file: {reason}"]
-    return EvaluationPhotos([photo.path for photo in photos], labels, np.stack(reference)), notes
+    scores = np.array([answer.unknown_score for answer in answers], np.float64) if variant.unknown_score else None
+    return EvaluationPhotos([photo.path for photo in photos], labels, reference, scores), notes
 
 
 def no_evidence(

@@ -53,6 +53,13 @@ def _lines(model: Path, contract: "Contract") -> Iterator[tuple[str, str]]:
         for answers in confidence.answers:
             right, threshold = f"{answers.right:.0%} right", f"from a first probability of {answers.threshold:.3f} on"
             yield "answers", f"{right} {threshold}, which {answers.coverage:.0%} of the photos had"
+    if probabilities.unknown_score:
+        unknown = confidence and confidence.unknown
+        if unknown:
+            kept = f"which keeps {unknown.kept:.0%} of the classes' photos"
+            yield "none of these", f"above an unknown score of {unknown.threshold:.2f}, {kept}"
+        else:
+            yield "none of these", "no threshold of the unknown score: pmsi-calibrate makes it"
     yield "tools", ", ".join(f"{name} {version}" for name, version in contract.tools.items())
     yield "created", f"{contract.created:%Y-%m-%d %H:%M} UTC"
     yield "checkpoint", contract.checkpoint_sha256
@@ -88,4 +95,6 @@ def _agreement(measured: "Agreement") -> str:
         words.append(f"top-1 {measured.top1:.1%} (training network {measured.reference_top1:.1%})")
     if measured.ece is not None:
         words.append(f"calibration error {measured.ece:.3f} (training network {measured.reference_ece:.3f})")
+    if score := measured.unknown_score:
+        words.append(f"unknown score off by {score.max_abs_difference:.1e} at most")
     return ", ".join(words)

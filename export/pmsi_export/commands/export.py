@@ -59,6 +59,13 @@ def export(
             min=1, help="Give the K largest probabilities and their indices [default: all; MediaPipe needs all]."
         ),
     ] = None,
+    unknown_score: Annotated[
+        bool,
+        typer.Option(
+            "--unknown-score",
+            help="A second output: how little the photo is like any class [default: none; MediaPipe takes one output].",
+        ),
+    ] = False,
     output: Annotated[Path | None, typer.Option(help="Folder for the files [default: beside the checkpoint].")] = None,
     android: Annotated[
         Path | None,
@@ -144,7 +151,7 @@ def export(
 
     if no_verify and data:
         raise PmsiError("--no-verify measures nothing: leave out --data")
-    variant = _variant(head, size, top_k)
+    variant = _variant(head, size, top_k, unknown_score)
     chosen, refused = choose(formats, precisions, top_k)
     if not checkpoint.is_file():
         raise PmsiError(f"checkpoint {checkpoint} does not exist")
@@ -190,6 +197,10 @@ def export(
         write_labels(made[0][1].contract.classes, folder / f"{stem}.labels.txt")
         if note := write_card(*made[0]):
             say(f"note: {note}", err=True)
+        confidence = made[0][1].contract.confidence
+        if unknown_score and not (confidence and confidence.unknown):
+            remedy = "the checkpoint's is not that of another --size" if size else "pmsi-calibrate makes it"
+            say(f"note: the files have no threshold of the unknown score: {remedy}", err=True)
     good = [job for job, outcome in outcomes if not why_not(outcome)]
     if android:
         for name in put_into_app(outcomes, android):
@@ -216,12 +227,14 @@ def export(
         raise MeasurementError(f"{len(failed)} of {len(jobs)} files failed: {', '.join(failed)}")
 
 
-def _variant(head: str, size: int | None, top_k: int | None) -> Variant:
+def _variant(head: str, size: int | None, top_k: int | None, unknown_score: bool) -> Variant:
     if head not in ("mix", "concat"):
         raise PmsiError(f"unknown head '{head}': choose mix or concat")
     if size is not None and (size < 32 or size % 32):
         raise PmsiError(f"--size {size} is not a multiple of 32, the stride of the last stage")
-    return Variant(head, size, top_k)
+    if top_k and unknown_score:
+        raise PmsiError("--unknown-score and --top-k each add an output, and clients take two at most: leave one out")
+    return Variant(head, size, top_k, unknown_score)
 
 
 def _evaluation_photos(folder: Path | None, checkpoint: Path, variant: Variant) -> "EvaluationPhotos | None":

@@ -62,14 +62,14 @@ def _predict(photo: Path, predictor: "Predictor", top: int) -> dict[str, Any]:
     from pmsi_mobile.data.images import UnreadableImage
 
     try:
-        best = predictor.top(photo, top)
+        best, none = predictor.predict(photo, top)
     except UnreadableImage as error:
         return {"photo": str(photo), "error": error.reason}
     except MeasurementError as error:
         return {"photo": str(photo), "error": str(error)}
     sure = None if predictor.threshold is None else best[0][1] >= predictor.threshold
     ranking = [{"class": name, "probability": value} for name, value in best]
-    return {"photo": str(photo), "sure": sure, "top": ranking}
+    return {"photo": str(photo), "none_of_these": none, "sure": sure, "top": ranking}
 
 
 def _print_table(predictions: list[dict[str, Any]]) -> None:
@@ -78,7 +78,9 @@ def _print_table(predictions: list[dict[str, Any]]) -> None:
     table = Table("photo", "top classes")
     for prediction in predictions:
         ranking = [f"{entry['probability']:6.1%}  {escaped(entry['class'])}" for entry in prediction.get("top", [])]
-        if prediction.get("sure") is False:
+        if prediction.get("none_of_these"):
+            ranking.insert(0, "none of these")
+        elif prediction.get("sure") is False:
             ranking.insert(0, f"not sure: {' or '.join(escaped(entry['class']) for entry in prediction['top'][:2])}")
         table.add_row(escaped(prediction["photo"]), "\n".join(ranking) or f"no prediction: {prediction['error']}")
     plain_console().print(table, soft_wrap=False)

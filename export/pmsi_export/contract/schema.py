@@ -8,9 +8,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
-from pmsi_mobile.confidence.record import Confidence
+from pmsi_mobile.confidence.record import Confidence, without_null
 from pmsi_mobile.config import LARGEST_SIDE, MOST_CLASSES, MethodName, Preprocessing
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.files import write_text
@@ -49,17 +58,31 @@ class InputSpec(_Part):
 
 class OutputSpec(_Part):
     """The one output: probabilities that sum to 1. With top_k, the largest of them, falling, and a second output
-    `indices` of the same shape: their classes."""
+    `indices` of the same shape: their classes. With unknown_score, a second output of that name, float32 [1, 1]."""
 
     name: Literal["probabilities"] = "probabilities"
     shape: tuple[int, int]
     dtype: Literal["float32"] = "float32"
     top_k: int | None = None
+    unknown_score: Literal["negative of the largest logit"] | None = None
+    """What it is: the higher, the less the photo is like any class. Above `confidence.unknown.threshold` it shows none
+    of them. Null without that output."""
+
+    @property
+    def second(self) -> str | None:
+        """Name of the second output, if there is one."""
+        return "indices" if self.top_k else "unknown_score" if self.unknown_score else None
 
     @property
     def meaning(self) -> str:
         """What the numbers are, in a few words."""
+        if self.unknown_score:
+            return f"sum to 1; 'unknown_score': {self.unknown_score}, high for a photo of none of the classes"
         return f"the {self.top_k} largest, falling; 'indices': their classes" if self.top_k else "sum to 1"
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_null(handler(self), "unknown_score")
 
 
 class PreprocessingSpec(_Part):
@@ -78,6 +101,15 @@ class PreprocessingSpec(_Part):
     def for_network(self) -> Preprocessing:
         """The same as the configuration section that the transforms take."""
         return Preprocessing(resize=self.resize, crop=self.crop, mean=self.mean, std=self.std)
+
+
+class ScoreAgreement(_Part):
+    """The unknown scores of a file against those of the training network on the same images."""
+
+    max_abs_difference: float
+    snr_db: float | None
+    """10 log10 of the variance of the network's scores over the mean square of the difference; null for no difference.
+    """
 
 
 class Agreement(_Part):
@@ -103,6 +135,12 @@ class Agreement(_Part):
     network's first probabilities."""
     reference_ece: float | None = None
     """The training network's, on the same images."""
+    unknown_score: ScoreAgreement | None = None
+    """Null for a file without that output."""
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without_null(handler(self), "unknown_score")
 
 
 class Parity(_Part):
@@ -187,6 +225,10 @@ class Contract(_Part):
         sides = self.input.shape[1:3] if self.input.layout == "NHWC" else self.input.shape[2:4]
         if self.output.shape != (1, outputs) or outputs > len(self.classes):
             raise ValueError(f"output {list(self.output.shape)} does not fit {len(self.classes)} classes")
+        if self.output.top_k and self.output.unknown_score:
+            raise ValueError("an output of the largest probabilities has no unknown score beside it")
+        if self.confidence and self.confidence.unknown and not self.output.unknown_score:
+            raise ValueError("a threshold of the unknown score does not fit a file that does not give it")
         if len(set(self.classes)) < len(self.classes):
             raise ValueError("two classes have the same name")
         if sides != (side, side):

@@ -26,7 +26,8 @@ class MixGraph(nn.Module):
     """Raw RGB pixels 0..255, float32 [B, 3, H, W] -> probabilities [B, K].
 
     Equal to normalising, running the training network in eval mode and mixing its heads. With top_k, the largest
-    probabilities [B, top_k], falling, and their classes [B, top_k] (int64).
+    probabilities [B, top_k], falling, and their classes [B, top_k] (int64). Where the head gives an unknown score, that
+    too, [B, 1].
     """
 
     mean: Tensor
@@ -41,10 +42,10 @@ class MixGraph(nn.Module):
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         # The mean is subtracted here and not shifted into the first bias: that convolution pads with zeros, which
         # stand for the mean colour only when the subtraction comes before the padding.
-        probabilities: Tensor = self.head(self.backbone(image - self.mean))
-        if self.top_k is None:
-            return probabilities
-        values, classes = probabilities.topk(self.top_k, dim=1)
+        given: Tensor | tuple[Tensor, Tensor] = self.head(self.backbone(image - self.mean))
+        if self.top_k is None or isinstance(given, tuple):
+            return given
+        values, classes = given.topk(self.top_k, dim=1)
         return values, classes
 
 
@@ -62,25 +63,42 @@ class InteractionHead(nn.Module):
         self.hidden = hidden
         self.mix = mix
 
-    def forward(self, maps: list[Tensor]) -> Tensor:
+    def forward(self, maps: list[Tensor]) -> Tensor | tuple[Tensor, Tensor]:
         vectors = [_global_max(smooth(x)) for smooth, x in zip(self.smooth, maps, strict=True)]
         if self.mlp is not None:
             mutual = self.mlp(torch.cat(vectors, dim=1))
             vectors = [x + torch.sigmoid(mutual * x) * x for x in vectors]
         inputs = [*vectors, torch.cat(vectors, dim=1)]
-        return self.mix([linear(x) for linear, x in zip(self.hidden, inputs[-len(self.hidden) :], strict=True)])
+        mixed: Tensor | tuple[Tensor, Tensor] = self.mix(
+            [linear(x) for linear, x in zip(self.hidden, inputs[-len(self.hidden) :], strict=True)]
+        )
+        return mixed
+
+
+class Answer(nn.Module):
+    """Logits [B, K] -> probabilities [B, K]; with unknown_score also the negative of the largest logit, [B, 1]."""
+
+    def __init__(self, unknown_score: bool) -> None:
+        super().__init__()
+        self.unknown_score = unknown_score
+
+    def forward(self, logits: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+        probabilities = logits.softmax(dim=1)
+        return (probabilities, -logits.amax(dim=1, keepdim=True)) if self.unknown_score else probabilities
 
 
 class SumOfLogits(nn.Module):
-    """Hidden vectors of all heads -> softmax of their summed logits, in one product: sum W_n h_n = [W_1 ... W_n] h."""
+    """Hidden vectors of all heads -> answer to their summed logits, in one product: sum W_n h_n = [W_1 ... W_n] h."""
 
-    def __init__(self, outputs: list[nn.Linear]) -> None:
+    def __init__(self, outputs: list[nn.Linear], answer: Answer) -> None:
         super().__init__()
+        self.answer = answer
         weight = torch.cat([output.weight for output in outputs], dim=1)
         self.linear = _linear(weight, torch.stack([output.bias for output in outputs]).sum(dim=0))
 
-    def forward(self, hidden: list[Tensor]) -> Tensor:
-        return self.linear(F.elu(torch.cat(hidden, dim=1))).softmax(dim=1)
+    def forward(self, hidden: list[Tensor]) -> Tensor | tuple[Tensor, Tensor]:
+        answer: Tensor | tuple[Tensor, Tensor] = self.answer(self.linear(F.elu(torch.cat(hidden, dim=1))))
+        return answer
 
 
 class MeanOfProbabilities(nn.Module):
@@ -96,15 +114,17 @@ class MeanOfProbabilities(nn.Module):
 
 
 class PooledHead(nn.Module):
-    """The backbone's maps -> probabilities [B, K]: pooling, linear, softmax."""
+    """The backbone's maps -> answer: pooling, linear, softmax."""
 
-    def __init__(self, pooling: nn.Module, linear: nn.Linear) -> None:
+    def __init__(self, pooling: nn.Module, linear: nn.Linear, answer: Answer) -> None:
         super().__init__()
         self.pooling = pooling
         self.linear = linear
+        self.answer = answer
 
-    def forward(self, maps: list[Tensor]) -> Tensor:
-        return self.linear(self.pooling(maps)).softmax(dim=1)
+    def forward(self, maps: list[Tensor]) -> Tensor | tuple[Tensor, Tensor]:
+        answer: Tensor | tuple[Tensor, Tensor] = self.answer(self.linear(self.pooling(maps)))
+        return answer
 
 
 class WholeAverage(nn.Module):
@@ -135,12 +155,13 @@ def fold(
     head: str = "mix",
     top_k: int | None = None,
     temperature: float = 1.0,
+    unknown_score: bool = False,
 ) -> MixGraph:
     """Fold a training network into its inference graph; `network` is not changed.
 
     mix_rule: `logits` or `probabilities` (Eq. 8). head: `mix`, or `concat` for Eq. 7's classifier alone. A network with
     one head looks at neither. top_k: end in the classes of the largest probabilities. temperature: what the logits are
-    divided by; it goes into the last linear layers.
+    divided by; it goes into the last linear layers. unknown_score: give that as a second output, of logits divided.
     Raises PmsiError when a timm backbone cannot be traced.
     """
     exact = copy.deepcopy(network).eval().double().requires_grad_(False)
@@ -148,9 +169,9 @@ def fold(
         torch.tensor(values, dtype=torch.double).view(1, 3, 1, 1) for values in (preprocessing.mean, preprocessing.std)
     )
     if isinstance(exact, PooledNet):
-        folded: nn.Module = _pooled_head(exact, temperature)
+        folded: nn.Module = _pooled_head(exact, temperature, Answer(unknown_score))
     else:
-        folded = _interaction_head(exact, mix_rule, head, temperature)
+        folded = _interaction_head(exact, mix_rule, head, temperature, Answer(unknown_score))
     return MixGraph(255 * mean, _fold_backbone(exact.backbone, 1 / (255 * std)), folded, top_k).float().eval()
 
 
@@ -230,22 +251,24 @@ def _split_norm_act(backbone: TimmBackbone) -> TimmBackbone:
     return split
 
 
-def _interaction_head(network: PMSINet, mix_rule: str, head: str, temperature: float) -> InteractionHead:
+def _interaction_head(
+    network: PMSINet, mix_rule: str, head: str, temperature: float, answer: Answer
+) -> InteractionHead:
     chosen = network.classifiers if head == "mix" else network.classifiers[-1:]
     classifiers = [_fold_classifier(list(classifier.children())) for classifier in chosen]
     hidden = [first for first, _ in classifiers]
     outputs = [_divided(last, temperature) for _, last in classifiers]
     # Of one classifier both are its softmax.
-    mix = SumOfLogits(outputs) if mix_rule == "logits" or len(outputs) == 1 else MeanOfProbabilities(outputs)
+    mix = SumOfLogits(outputs, answer) if mix_rule == "logits" or len(outputs) == 1 else MeanOfProbabilities(outputs)
     smooth = nn.ModuleList(_fold_smooth(list(block.children())) for block in network.smooth)
     mlp = None if network.mlp is None else _fold_mlp(list(network.mlp.children()))
     return InteractionHead(smooth, mlp, nn.ModuleList(hidden), mix)
 
 
-def _pooled_head(network: PooledNet, temperature: float) -> PooledHead:
+def _pooled_head(network: PooledNet, temperature: float, answer: Answer) -> PooledHead:
     pooling = WholeAverage() if isinstance(network.pooling, GlobalAverage) else network.pooling
     *_, linear = network.classifier.modules()
-    return PooledHead(pooling, _divided(cast(nn.Linear, linear), temperature))
+    return PooledHead(pooling, _divided(cast(nn.Linear, linear), temperature), answer)
 
 
 def _fold_smooth(block: list[Any]) -> nn.Sequential:

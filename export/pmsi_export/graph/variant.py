@@ -15,18 +15,21 @@ class Variant:
     """Which graph of a checkpoint is exported.
 
     head: `mix`, or `concat` for Eq. 7's classifier alone. size: side of the input in pixels, null for the one that
-    training used. top_k: give the k largest probabilities and their classes, null for all.
+    training used. top_k: give the k largest probabilities and their classes, null for all. unknown_score: give how
+    little the photo is like any class, too.
     """
 
     head: str = "mix"
     size: int | None = None
     top_k: int | None = None
+    unknown_score: bool = False
 
     def __str__(self) -> str:
-        """For file names: empty, or `-concat-224-top5`."""
+        """For file names: empty, `-concat-224-top5` or `-unknown`."""
         parts = ["concat"] if self.head == "concat" else []
         parts += [str(self.size)] if self.size else []
         parts += [f"top{self.top_k}"] if self.top_k else []
+        parts += ["unknown"] if self.unknown_score else []
         return "".join(f"-{part}" for part in parts)
 
 
@@ -50,6 +53,13 @@ def load_variant(path: Path, variant: Variant) -> "Checkpoint":
         raise PmsiError(f"{checkpoint.config.method} has one classifier and no concat head: leave out --head")
     if variant.top_k and variant.top_k > len(checkpoint.classes):
         raise PmsiError(f"the checkpoint has {len(checkpoint.classes)} classes, --top-k asks for {variant.top_k}")
+    model = checkpoint.config.model
+    averaged = checkpoint.config.staged and model.progressive and model.mix == "probabilities"
+    if variant.unknown_score and variant.head == "mix" and averaged:
+        raise PmsiError(
+            "model.mix=probabilities averages several softmaxes, there are no logits for an unknown score: leave out "
+            "--unknown-score, or export --head concat"
+        )
     if variant.head == "mix" and variant.size is None:
         return _with_calibrated_golden(checkpoint)
     preprocessing = checkpoint.config.preprocessing
@@ -58,7 +68,8 @@ def load_variant(path: Path, variant: Variant) -> "Checkpoint":
     resized = preprocessing.model_copy(update={"resize": resize, "crop": side})
     confidence = checkpoint.confidence
     if variant.size is not None:
-        confidence = {head: each.model_copy(update={"answers": ()}) for head, each in confidence.items()}
+        nothing = {"answers": (), "unknown": None}
+        confidence = {head: each.model_copy(update=nothing) for head, each in confidence.items()}
     config = checkpoint.config.model_copy(update={"preprocessing": resized})
     other = replace(checkpoint, config=config, confidence=confidence)
     runner = reference_runner(other, variant.head)

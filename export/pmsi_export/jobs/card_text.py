@@ -143,6 +143,10 @@ def _calibration(contract: Contract) -> Iterator[str]:
             yield f"- {_share(each.right, 0)} of the answers are right {threshold}"
         if not confidence.answers:
             yield "From which probability on its answers are right is not promised."
+        if unknown := confidence.unknown:
+            yield ""
+            kept = f"{_share(unknown.kept, 0)} of photos of the classes are below it"
+            yield f"Above an unknown score of {unknown.threshold:.2f} a photo shows none of the classes; {kept}."
     measured = _dict(_dict(contract.metrics.get("test")).get("confidence"))
     errors = [
         f"{kind} {each['ece']:.3f}" for kind, each in measured.items() if isinstance(_dict(each).get("ece"), float)

@@ -22,6 +22,8 @@ def describe(
     crop = config.preprocessing.crop
     interactive = config.staged
     confidence = checkpoint.confidence_of(variant.head)
+    if not variant.unknown_score:
+        confidence = confidence.model_copy(update={"unknown": None})
     return Contract.model_validate(
         {
             "format": known.name,
@@ -40,7 +42,11 @@ def describe(
                 shape=(1, crop, crop, 3) if known.layout == "NHWC" else (1, 3, crop, crop),
                 dtype="uint8" if precision == "int8" else "float32",
             ),
-            "output": OutputSpec(shape=(1, variant.top_k or len(classes)), top_k=variant.top_k),
+            "output": OutputSpec(
+                shape=(1, variant.top_k or len(classes)),
+                top_k=variant.top_k,
+                unknown_score="negative of the largest logit" if variant.unknown_score else None,
+            ),
             "classes": classes,
             "preprocessing": PreprocessingSpec(**config.preprocessing.model_dump()),
             "mix": config.model.mix if interactive else None,

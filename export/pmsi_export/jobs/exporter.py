@@ -31,6 +31,7 @@ from pmsi_export.jobs.describe import describe
 from pmsi_export.jobs.job import Exported, Job, Origin, rejected_path
 from pmsi_export.jobs.staging import put_in_place, set_aside, staging
 from pmsi_export.runtime.preprocess import load_images, load_resized
+from pmsi_export.runtime.reference import reference_runner
 from pmsi_export.runtime.runner import Image, NotRunnable, Runner, all_classes
 from pmsi_export.weights.float16 import round_to_half
 from pmsi_export.weights.low_bit import compress
@@ -98,9 +99,17 @@ def prepare_int8(
 
 def _graph(checkpoint: Checkpoint, job: Job) -> tuple[MixGraph, NDArray[np.uint8] | None]:
     """The folded graph with the job's rounding of weights; and the images that `prepare_int8` worked with."""
-    config, head, top_k = checkpoint.config, job.variant.head, job.variant.top_k
-    temperature = checkpoint.confidence_of(head).temperature
-    graph = fold(checkpoint.network(), config.preprocessing, config.model.mix, head, top_k, temperature)
+    config, variant = checkpoint.config, job.variant
+    temperature = checkpoint.confidence_of(variant.head).temperature
+    graph = fold(
+        checkpoint.network(),
+        config.preprocessing,
+        config.model.mix,
+        variant.head,
+        variant.top_k,
+        temperature,
+        variant.unknown_score,
+    )
     if job.precision == "fp16":
         return round_to_half(graph, checkpoint.golden.images, biases=job.known.half_biases), None
     if job.precision in COMPRESSED:
@@ -154,7 +163,8 @@ def _measure(
         return {"parity": not_measured(job.precision, error.reason)}
     compare = partial(agreement, runner, top_k=contract.output.top_k is not None)
     golden = _golden_samples(checkpoint)
-    on_golden = compare(golden.images, golden.probabilities)
+    scores = _unknown_scores(checkpoint, job.variant.head, golden.images) if job.variant.unknown_score else None
+    on_golden = compare(golden.images, golden.probabilities, unknown_scores=scores)
     on_photos = resizes = None
     if job.photos:
         on_photos, resizes = _measure_photos(runner, compare, checkpoint.config.preprocessing, job.photos)
@@ -163,6 +173,12 @@ def _measure(
         # This processor may add in 32 bits: what a client's does is known from the weights.
         parity = failed_too(parity, overflows(model))
     return {"parity": parity, "resizes": resizes}
+
+
+def _unknown_scores(checkpoint: Checkpoint, head: str, images: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The training network's, of images [N, H, W, 3] -> [N]."""
+    runner = reference_runner(checkpoint, head)
+    return np.array([runner.answer(image).unknown_score for image in images], np.float64)
 
 
 def _measure_photos(
@@ -180,7 +196,7 @@ def _measure_photos(
                 correct[resize] += bool(np.isfinite(probabilities).all() and probabilities.argmax() == label)
             yield resized["antialias"]
 
-    measured = compare(as_the_contract_says(), photos.reference, photos.labels)
+    measured = compare(as_the_contract_says(), photos.reference, photos.labels, unknown_scores=photos.unknown_scores)
     shares = {resize: right / measured.images for resize, right in correct.items()}
     return measured, ResizeAccuracy.model_validate({"photos": measured.images, "antialias": measured.top1, **shares})
 

@@ -1,6 +1,7 @@
 """Core ML package: an ML program, a classifier that takes an RGB image."""
 
 import warnings
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,21 +26,33 @@ def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDAr
         warnings.simplefilter("ignore")
         # A trace, for coremltools refuses an exported program's max_pool2d that leaves the stride to its default.
         traced = torch.jit.trace(graph, torch.zeros(contract.input.shape))
-        model = ct.convert(
+        conversion = partial(
+            ct.convert,
             traced,
             inputs=[
                 ct.ImageType(name=contract.input.name, shape=contract.input.shape, color_layout=ct.colorlayout.RGB)
             ],
-            classifier_config=ct.ClassifierConfig(list(contract.classes)),
             minimum_deployment_target=ct.target.iOS16 if compressed else ct.target.iOS15,
             compute_precision=ct.precision.FLOAT32 if contract.precision == "fp32" else ct.precision.FLOAT16,
+        )
+        named = None
+        if contract.output.second:
+            # Of two outputs it has to be told, by a name of its own making, which one is the probabilities.
+            named = conversion(convert_to="milinternal").functions["main"].outputs[0].name
+        model = conversion(
             convert_to="mlprogram",
+            classifier_config=ct.ClassifierConfig(list(contract.classes), predicted_probabilities_output=named),
             skip_model_load=True,
         )
         if compressed:
             model = _compress(model, contract.precision)
     specification = model.get_spec()
-    ct.utils.rename_feature(specification, specification.description.predictedProbabilitiesName, contract.output.name)
+    described = specification.description
+    ct.utils.rename_feature(specification, described.predictedProbabilitiesName, contract.output.name)
+    if contract.output.second:
+        classifier = (described.predictedFeatureName, contract.output.name)
+        [score] = [output.name for output in described.output if output.name not in classifier]
+        ct.utils.rename_feature(specification, score, contract.output.second)
     preprocessing = contract.preprocessing
     specification.description.input[0].shortDescription = (
         f"RGB photo: {preprocessing.resize_rule} (resize {preprocessing.resize}), "

@@ -49,7 +49,7 @@ def _float_model(graph: "MixGraph", contract: Contract) -> "ModelProto":
         dynamo=True,
         opset_version=OPSET,
         input_names=[contract.input.name],
-        output_names=[contract.output.name, *(["indices"] if contract.output.top_k else [])],
+        output_names=[contract.output.name, *([contract.output.second] if contract.output.second else [])],
         # Weights in the file itself, not in a second one beside it.
         external_data=False,
     )

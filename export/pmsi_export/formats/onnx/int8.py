@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
 _OFF_GRID = 1e-3
 """Of a step: what float32 leaves of a grid's values."""
+_IN_FLOAT = ("Softmax", "ReduceMax", "Neg")
+"""What is computed of the logits."""
 
 
 def to_int8(model: "ModelProto", images: NDArray[np.uint8]) -> "ModelProto":
     """Quantise with ONNX Runtime's tools, activation ranges from photos [N, H, W, 3].
 
     Weights are int8, symmetric per output channel, activations uint8, asymmetric per tensor: with int8 activations ONNX
-    Runtime leaves a third of the layers unfused on x86. The softmax stays float, for its probabilities would come in
-    steps of 1/255.
+    Runtime leaves a third of the layers unfused on x86. What is computed of the logits stays float, for probabilities
+    would come in steps of 1/255.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
@@ -45,7 +47,7 @@ def to_int8(model: "ModelProto", images: NDArray[np.uint8]) -> "ModelProto":
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             extra_options={"TensorQuantOverrides": overrides(model)},
-            nodes_to_exclude=[node.name for node in model.graph.node if node.op_type == "Softmax"],
+            nodes_to_exclude=[node.name for node in model.graph.node if node.op_type in _IN_FLOAT],
         )
         quantised = onnx.load(str(target))
     quantised.ir_version = model.ir_version
@@ -103,13 +105,14 @@ def _take_bytes(model: "ModelProto") -> None:
 
 
 def _keep_logits(model: "ModelProto") -> None:
-    """What a softmax takes stays as its layer gives it: a layer can give its sums in float as well as in int8."""
+    """The logits stay as their layer gives them: a layer can give its sums in float as well as in int8."""
     producers = {output: node for node in model.graph.node for output in node.output}
     for softmax in [node for node in model.graph.node if node.op_type == "Softmax"]:
         dequantise = producers[softmax.input[0]]
         if dequantise.op_type == "DequantizeLinear":
             quantise = producers[dequantise.input[0]]
-            softmax.input[0] = quantise.input[0]
+            for node in model.graph.node:
+                node.input[:] = [quantise.input[0] if name == dequantise.output[0] else name for name in node.input]
             model.graph.node.remove(dequantise)
             model.graph.node.remove(quantise)
     used = {name for node in model.graph.node for name in node.input}

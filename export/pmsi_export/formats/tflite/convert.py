@@ -44,10 +44,10 @@ def _write_float(graph: "MixGraph", contract: Contract, path: Path) -> None:
 
         def forward(self, image: "Tensor") -> "dict[str, Tensor]":
             outputs = self.channels_last(image)
-            if graph.top_k is None:
+            if contract.output.second is None:
                 return {"probabilities": outputs}
-            probabilities, classes = outputs
-            return {"probabilities": probabilities, "indices": classes}
+            probabilities, second = outputs
+            return {"probabilities": probabilities, contract.output.second: second}
 
     _keep_elu()
     # One row of the mean colour instead of one pixel: XNNPACK subtracts row by row, not three numbers at a time.

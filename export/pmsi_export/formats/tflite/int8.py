@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 def to_int8(model: bytes, images: NDArray[np.uint8]) -> bytes:
     """Quantise with ai-edge-quantizer, activation ranges from photos [N, H, W, 3].
 
-    Weights are symmetric per output channel, activations asymmetric per tensor. Only the softmax stays float: in int8
-    its probabilities would come in steps of 1/256.
+    Weights are symmetric per output channel, activations asymmetric per tensor. What is computed of the
+    logits stays float: in int8 probabilities would come in steps of 1/256.
     """
     from ai_edge_quantizer.qtyping import (
         ComputePrecision,

@@ -89,9 +89,10 @@ def _model_metadata(contract: Contract, outputs: Sequence[str]) -> bytes:
         },
     )
     described = []
+    labelled = "indices" if contract.output.top_k else contract.output.name
     for name in outputs:
         fields = {0: text(name), 1: text(contract.output.meaning)}
-        if not contract.output.top_k or name == "indices":
+        if name == labelled:
             kind = TENSOR_VALUE_LABELS if contract.output.top_k else TENSOR_AXIS_LABELS
             labels = _table(builder, {0: text(LABELS), 1: text("class names, one a line")}, {2: kind})
             fields[6] = _vector(builder, [labels])

@@ -62,17 +62,24 @@ class Program:
     constants: Mapping[str, Any]
     steps: tuple[Step, ...]
     probabilities: str
+    given: tuple[str, ...]
+    """Names of all outputs."""
 
-    @torch.inference_mode()
     def predict(self, pixels: NDArray[np.uint8]) -> dict[str, float]:
         """RGB pixels [H, W, 3] -> probability of every class. Raises ValueError for an image of another size."""
+        probabilities: dict[str, float] = self.outputs(pixels)[self.probabilities]
+        return probabilities
+
+    @torch.inference_mode()
+    def outputs(self, pixels: NDArray[np.uint8]) -> dict[str, Any]:
+        """RGB pixels [H, W, 3] -> every output by its name. Raises ValueError for an image of another size."""
         if pixels.shape != (self.height, self.width, 3):
             raise ValueError(f"the image is {pixels.shape}, the program takes {(self.height, self.width, 3)}")
         planes = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()
         values = {**self.constants, self.image: planes.flip(1) if self.bgr else planes}
         for step in self.steps:
             values |= step.run(values)
-        return values[self.probabilities]
+        return {name: values[name] for name in self.given}
 
 
 def read_program(package: Path) -> Program:
@@ -107,6 +114,7 @@ def read_program(package: Path) -> Program:
         constants=constants,
         steps=tuple(steps),
         probabilities=specification.description.predictedProbabilitiesName,
+        given=tuple(output.name for output in specification.description.output),
     )
     program.predict(np.zeros((program.height, program.width, 3), np.uint8))
     return program
