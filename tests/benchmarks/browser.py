@@ -1,7 +1,6 @@
 """A page in a real browser."""
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -9,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
-)
+from pmsi_bench.host.browser import find_chromium
+
+CHROMIUM = find_chromium() or ""
 
 needs_browser = pytest.mark.skipif(not CHROMIUM, reason="no Chromium here: apt-get install chromium")
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class HostOptions:
-    """As given on the command line. sides: of the input, all where there are none."""
+    """As given on the command line. sides: of the input, all where there are none. web_runtime: of the page, where
+    that is to run the files."""
 
     threads: tuple[int, ...]
     sides: tuple[int, ...]
@@ -35,6 +36,7 @@ class HostOptions:
     corruption: "Corruption | None"
     minutes: float | None
     reports: tuple[Path, ...]
+    web_runtime: Path | None = None
 
 
 def bench_on_host(files: Sequence[Path], options: HostOptions, *, as_json: bool, command: str) -> None:
@@ -78,6 +80,10 @@ def _measure(files: Sequence[Path], options: HostOptions, command: str) -> "Benc
     from pmsi_mobile.console.progress import progress
 
     rows = subjects(find_models(files), options.threads, options.sides)
+    if options.web_runtime:
+        from pmsi_bench.commands._in_browser import in_browser
+
+        rows = in_browser(rows, options.web_runtime)
     baseline = _index(options.baseline, rows)
     photos = _photos(rows, options.photos) if options.photos else ()
     if options.corruption:

@@ -11,10 +11,11 @@ from pmsi_mobile.errors import PmsiError
 
 
 class Runner(StrEnum):
-    """What runs the files on a phone."""
+    """What runs the files, where it is not their own runtime on this host."""
 
     benchmark_model = "benchmark_model"
     app = "app"
+    web = "web"
 
 
 def bench(
@@ -75,8 +76,16 @@ def bench(
         str | None, typer.Option(metavar="adb[:SERIAL]", help="Run on a phone over adb instead of on this host.")
     ] = None,
     runner: Annotated[
-        Runner, typer.Option(help="On the phone: Google's benchmark_model, or the demo app's benchmark.")
-    ] = Runner.benchmark_model,
+        Runner | None,
+        typer.Option(
+            help="On the phone: Google's benchmark_model, or the demo app's benchmark. On this host: web, the page of "
+            "pmsi-export --web in Chromium. [default: benchmark_model; on this host each file's own runtime]"
+        ),
+    ] = None,
+    web_runtime: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder with the page's runtime. [default: where pmsi-export --web keeps it]"),
+    ] = None,
     delegate: Annotated[
         str, typer.Option(metavar="cpu,gpu,nnapi", help="On the phone: one or more, each a row of its own.")
     ] = "cpu",
@@ -97,13 +106,15 @@ def bench(
     from pmsi_bench.subjects.sweep import split_sweep
 
     phone_only = {
-        "--runner app": runner is not Runner.benchmark_model,
+        f"--runner {runner and runner.value}": runner not in (None, Runner.web),
         "--delegate": delegate != "cpu",
         "--cores": cores,
         "--benchmark-model": benchmark_model,
     }
     if not device and (unwanted := [name for name, given in phone_only.items() if given]):
         raise PmsiError(f"{unwanted[0]} is for phones: add --device adb")
+    if web_runtime and runner is not Runner.web:
+        raise PmsiError("--web-runtime is for --runner web: add that, or leave it out")
     if comparison:
         if files or reports:
             raise PmsiError("--compare reads two results and nothing else: leave out the files and --report")
@@ -118,6 +129,8 @@ def bench(
         raise PmsiError("no model file given: pass files of pmsi-export, or folders of them")
     command = shlex.join(["pmsi-bench", *sys.argv[1:]])
     if device:
+        if runner is Runner.web:
+            raise PmsiError("--runner web runs on this host: leave out --device")
         host_only = {
             "--seconds": seconds,
             "--accuracy": accuracy,
@@ -131,7 +144,15 @@ def bench(
         from pmsi_bench.commands._on_phone import DeviceOptions, bench_on_device
 
         options = DeviceOptions(
-            device, runner.value, delegate, cores, threads, runs, rounds or 20, benchmark_model, yes
+            device,
+            (runner or Runner.benchmark_model).value,
+            delegate,
+            cores,
+            threads,
+            runs,
+            rounds or 20,
+            benchmark_model,
+            yes,
         )
         bench_on_device(paths, options, tuple(reports or ()), as_json=as_json, command=command)
         return
@@ -139,6 +160,11 @@ def bench(
     from pmsi_mobile.data.corruptions import read_corruption
     from pmsi_mobile.files import check_photo_folder
 
+    runtime = None
+    if runner is Runner.web:
+        from pmsi_bench.commands._in_browser import find_runtime
+
+        runtime = find_runtime(web_runtime)
     corruption = read_corruption(corrupt, severity, seed)
     if accuracy:
         check_photo_folder(accuracy)
@@ -155,6 +181,7 @@ def bench(
         corruption=corruption,
         minutes=sustained,
         reports=tuple(reports or ()),
+        web_runtime=runtime,
     )
     bench_on_host(paths, host, as_json=as_json, command=command)
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Timer
@@ -17,6 +17,7 @@ from pmsi_bench.subjects.subject import Job
 
 PATIENCE_SECONDS = 600.0
 """For one answer; a compiler may be at work."""
+_END_SECONDS = 15.0
 
 
 class WorkerFailed(Exception):
@@ -84,7 +85,7 @@ def open_worker(job: Job) -> Iterator[Worker]:
         sys.executable,
         "-P",
         "-m",
-        "pmsi_bench.host.worker",
+        "pmsi_bench.host.web_worker" if job.web_runtime else "pmsi_bench.host.worker",
         str(job.model),
         "--threads",
         count,
@@ -93,6 +94,8 @@ def open_worker(job: Job) -> Iterator[Worker]:
     ]
     if job.compiled:
         command.append("--compiled")
+    if job.web_runtime:
+        command += ["--web-runtime", str(job.web_runtime)]
     with tempfile.TemporaryFile() as chatter:
         process = None
         try:
@@ -109,9 +112,19 @@ def open_worker(job: Job) -> Iterator[Worker]:
             yield Worker(process, chatter, ready["load_ms"], ready["first_inference_ms"], ready["memory_bytes"])
         finally:
             if process:
-                # It has nothing to save, and a runtime may hang on its way out.
+                # It has nothing to save, and a runtime may hang on its way out; but a browser is to be ended.
+                if job.web_runtime:
+                    _end(process)
                 process.kill()
                 process.communicate()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    with suppress(BrokenPipeError, subprocess.TimeoutExpired):
+        process.stdin.write("quit\n")
+        process.stdin.flush()
+        process.wait(_END_SECONDS)
 
 
 @contextmanager

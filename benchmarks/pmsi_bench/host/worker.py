@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--side", type=int, required=True)
     parser.add_argument("--compiled", action="store_true")
     arguments = parser.parse_args()
-    answers = _claim_stdout()
+    answers = claim_stdout()
     try:
         if arguments.model.suffix == ".pt":
             served = Served(arguments.model, _pytorch(arguments.model, arguments.threads, arguments.compiled), False)
@@ -48,9 +48,9 @@ def main() -> None:
             served = Served(arguments.model, _exported(arguments.model, arguments.threads), True)
         serve(served, arguments.side, answers)
     except NotRunnable as error:
-        _say(answers, error=error.reason, not_runnable=True)
+        say(answers, error=error.reason, not_runnable=True)
     except PmsiError as error:
-        _say(answers, error=str(error), not_runnable=False)
+        say(answers, error=str(error), not_runnable=False)
 
 
 class Served:
@@ -77,7 +77,7 @@ def serve(served: Served, side: int, answers: TextIO) -> None:
     native = runner.prepare(image)
     [first] = burst(runner, native, 1)
     memory = None if idle is None else max(_peak() - idle, 0)
-    _say(answers, load_ms=served.load_ms, first_inference_ms=first / 1e6, memory_bytes=memory)
+    say(answers, load_ms=served.load_ms, first_inference_ms=first / 1e6, memory_bytes=memory)
     for line in sys.stdin:
         verb, *rest = line.split(maxsplit=1)
         if verb == "quit":
@@ -89,13 +89,13 @@ def serve(served: Served, side: int, answers: TextIO) -> None:
                 runner = served.open()
                 native = runner.prepare(image)
             burst(runner, native, WARM_UP)
-            _say(answers, latencies_ns=burst(runner, native, int(rest[0])), load_ms=served.load_ms)
+            say(answers, latencies_ns=burst(runner, native, int(rest[0])), load_ms=served.load_ms)
         elif verb == "classify":
-            _say(answers, classes=_classify(runner, Path(rest[0].strip())))
+            say(answers, classes=_classify(runner, Path(rest[0].strip())))
         elif verb == "describe":
-            _say(answers, **_describe(served.model))
+            say(answers, **describe(served.model))
         else:
-            _say(answers, latencies_ns=burst(runner, native, int(rest[0])))
+            say(answers, latencies_ns=burst(runner, native, int(rest[0])))
 
 
 def burst(runner: Runner, native: Any, inferences: int) -> list[int]:
@@ -165,11 +165,17 @@ def _classify(runner: Runner, images: Path) -> list[int]:
     import numpy as np
 
     answers = [runner.run(runner.prepare(image)) for image in np.load(images)]
-    # A top-k file gives the largest probabilities, falling, and their classes.
-    return [int(answer[1][0] if isinstance(answer, tuple) else answer.argmax()) for answer in answers]
+    return [_first_class(answer) for answer in answers]
 
 
-def _describe(model: Path) -> dict[str, Any]:
+def _first_class(answer: Any) -> int:
+    probabilities, second = answer if isinstance(answer, tuple) else (answer, None)
+    # The second output of a top-k file, the classes of the largest probabilities, is of integers.
+    return int(probabilities.argmax() if second is None or second.dtype.kind == "f" else second[0])
+
+
+def describe(model: Path) -> dict[str, Any]:
+    """What `diagnose` says of a file, without its path."""
     from pmsi_export.checks.inspect import diagnose, diagnose_checkpoint
 
     described = asdict(diagnose_checkpoint(model) if model.suffix == ".pt" else diagnose(model))
@@ -197,7 +203,7 @@ def _status_bytes(field: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{field}:"))
 
 
-def _claim_stdout() -> TextIO:
+def claim_stdout() -> TextIO:
     """The real stdout for the answers alone: whatever a runtime prints goes to stderr."""
     sys.stdout.flush()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -205,7 +211,8 @@ def _claim_stdout() -> TextIO:
     return answers
 
 
-def _say(answers: TextIO, **message: Any) -> None:
+def say(answers: TextIO, **message: Any) -> None:
+    """One answer, a line of JSON."""
     answers.write(json.dumps(message) + "\n")
     answers.flush()
 

@@ -22,13 +22,15 @@ CHECKPOINT = "checkpoint"
 class Job:
     """A model file or a checkpoint, the side of its square input image in pixels, and how it is run.
 
-    compiled: of a checkpoint, by torch.compile.
+    compiled: of a checkpoint, by torch.compile. web_runtime: folder with the runtime of the page of `pmsi-export
+    --web`, for a file that is run by that page in a browser.
     """
 
     model: Path
     side: int
     threads: int = 1
     compiled: bool = False
+    web_runtime: Path | None = None
 
 
 @dataclass(frozen=True)
