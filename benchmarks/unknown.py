@@ -1,7 +1,8 @@
-"""How well scores tell photos of none of the classes: those of classes that were left out, birds, textures, noise.
+r"""How well scores tell photos of none of the classes: those of classes that were left out, birds, textures, noise.
 
 python benchmarks/unknown.py split PHOTOS FOLDER    # links to the photos of 3/4 of the classes, and to the others
-python benchmarks/unknown.py measure RUN --photos FOLDER/known --unknown left-out=FOLDER/unknown --unknown birds=BIRDS
+python benchmarks/unknown.py measure RUN --photos FOLDER/known \
+    --unknown left-out=FOLDER/unknown --unknown birds=BIRDS/train
 
 RUN: a run folder of pmsi-train or pmsi-sweep with a test split. 300 of its test photos fit the temperature and, in many
 draws, set the threshold; the others are measured.

@@ -16,6 +16,7 @@ FILES = {
     "benchmarks/test_accuracy.py",
     "benchmarks/test_bench.py",
     "benchmarks/test_measure.py",
+    "benchmarks/test_web.py",
     "export/test_clients.py",
     "export/test_commands.py",
     "export/test_compress.py",
