@@ -1,4 +1,5 @@
-"""What each phase of a batch sees under each augmentation, on drawn birds: a row per augmentation.
+"""What each phase of a batch sees under each augmentation, on drawn birds: a row per augmentation. Below, four draws of
+what torchvision does to a single photo.
 
 python benchmarks/augmentations.py benchmarks/results/augmentations.jpg
 """
@@ -14,12 +15,14 @@ from matplotlib.figure import Figure
 from pmsi_mobile.config import load_config, override
 from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.data.birds import choose_species, draw_bird
-from pmsi_mobile.data.transforms import normalise
+from pmsi_mobile.data.photo_augment import photo_augment
+from pmsi_mobile.data.transforms import View, normalise
 from pmsi_mobile.methods.registry import build_network, phases
 from pmsi_mobile.training.batch import phase_input
 from pmsi_mobile.training.mixes import mix_photos
 
 AUGMENTS = ("none", "rmg", "jigsaw", "cutmix", "mixup", "snapmix")
+PHOTO_AUGMENTS = {"random_resized_crop": 0.25, "trivial_augment": True, "random_erasing": 0.9}
 SIDE = 192
 
 
@@ -38,8 +41,10 @@ def augmentations(
     network = build_network(config, len(species))
     plan = phases(config, network.head_names)
 
-    figure = Figure(figsize=(2 * len(plan), 2 * len(AUGMENTS)), layout="constrained")
-    for row, augment in zip(figure.subplots(len(AUGMENTS), len(plan)), AUGMENTS, strict=True):
+    rows = len(AUGMENTS) + len(PHOTO_AUGMENTS)
+    figure = Figure(figsize=(2 * len(plan), 2 * rows), layout="constrained")
+    axes = figure.subplots(rows, len(plan))
+    for row, augment in zip(axes[: len(AUGMENTS)], AUGMENTS, strict=True):
         generator = torch.Generator().manual_seed(seed)
         inputs, targets = mix_photos(augment, images, labels, network, len(species), generator)
         while augment == "mixup" and targets.ndim == 1:  # Half of the batches are not mixed.
@@ -54,6 +59,14 @@ def augmentations(
             axis.set(xticks=[], yticks=[])
         label = augment if targets.ndim == 1 else f"{augment}\n" + " ".join(f"{share:.2f}" for share in targets[0])
         row[0].set_ylabel(label)
+    for row, (name, value) in zip(axes[len(AUGMENTS) :], PHOTO_AUGMENTS.items(), strict=True):
+        changed = photo_augment(override(config, {f"train.{name}": value}).train, config.preprocessing)
+        assert changed
+        for draw, axis in enumerate(row):
+            pixels = changed(birds[0], View(0, 0, False, "antialias"), seed + draw)
+            axis.imshow(pixels.permute(1, 2, 0).numpy())
+            axis.set(xticks=[], yticks=[])
+        row[0].set_ylabel(name.replace("_", " "))
     figure.savefig(output, dpi=75, pil_kwargs={"quality": 80})
     typer.echo(f"wrote {output}")
 

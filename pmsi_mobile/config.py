@@ -22,6 +22,8 @@ LARGEST_WIDTH = 8192
 """Features of a layer, in the same way."""
 MOST_CLASSES = 100_000
 PRESETS = ("mobile", "mobile-rmg", "paper", "released")
+TORCHVISION = ("mobilenet_v2", "resnet18", "resnet34")
+"""Backbones that are cut into stages here; any other is timm's."""
 
 PositiveFloat = Annotated[float, Field(gt=0)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -118,11 +120,16 @@ class TrainConfig(_Section):
     """The optimisation."""
 
     epochs: int = Field(150, ge=1)
+    minutes: float = Field(0.0, ge=0)
+    """Minutes that the epochs may take, validation included: there are as many as fit in at the speed that is measured,
+    in place of `epochs`. 0: `epochs`."""
     batch_size: int = Field(32, ge=2)
     """Photos per step on each process."""
     lr_backbone: PositiveFloat = 1e-4
     lr_new: PositiveFloat = 1e-3
     """Learning rate of the layers that do not come from the backbone."""
+    lr_decay: float = Field(1.0, gt=0, le=1)
+    """The backbone's last stage learns at `lr_backbone`, an earlier stage at this many times the next one's rate."""
     schedule: Literal["cosine", "constant", "onecycle"] = "cosine"
     """Per step: cosine to 0, constant, or one-cycle (cosine up from 1/25 in `warmup`, cosine down)."""
     warmup: float = Field(0.1, gt=0, lt=1)
@@ -132,12 +139,22 @@ class TrainConfig(_Section):
     augment: Augment | Literal["method"] = "method"
     """`rmg`: recursive mosaics; `jigsaw`: grids of shuffled tiles; `cutmix`, `mixup`, `snapmix`: two photos in one, the
     same in all phases of a batch; `method`: the method's own, rmg for rmg-pmsi, jigsaw for pmg, none for others."""
+    random_resized_crop: Fraction = 0.0
+    """Smallest share of the photo that a training crop shows, for example 0.25: its area and proportions are random,
+    and it is resized to `preprocessing.crop`. 0: `crop` x `crop` pixels of the resized photo."""
+    trivial_augment: bool = False
+    """One random change of colours or geometry per training photo, of random strength (TrivialAugmentWide)."""
+    random_erasing: Fraction = 0.0
+    """Share of the training photos in which a random rectangle is erased, for example 0.25."""
     concat_weight: PositiveFloat = 1.0
     """Weight of the concat classifier's loss in rmg-pmsi; in pmg it is 2."""
     label_smoothing: Fraction = 0.0
     """Share of each label that is spread over all classes."""
     class_weights: Literal["none", "balanced"] = "none"
     """`balanced`: a class's weight in the cross entropy is inversely proportional to its number of training photos."""
+    sampler: Literal["shuffled", "balanced"] = "shuffled"
+    """`balanced`: an epoch has as many photos as there are, but equally many of each class: a part of a large class,
+    those of a small one several times."""
     teacher: tuple[str, ...] = ()
     """Checkpoints whose Mix on the whole crop, their mean for several, every phase of the student learns from too."""
     distill_weight: float = Field(0.7, ge=0, le=1)
@@ -162,6 +179,8 @@ class TrainConfig(_Section):
     channels_last: bool = True
     compile: bool = False
     """torch.compile the network."""
+    patience: int = Field(0, ge=0)
+    """The run ends after this many epochs in a row without a better Mix top-1 on the validation split; 0: never."""
     select: Literal["best", "last"] = "best"
     """Which epoch's weights become ckpt.pt: the best Mix top-1 on the validation split, or the last."""
     save_minutes: PositiveFloat = 5.0
@@ -195,6 +214,22 @@ class Config(_Section):
             )
         if augment in MIXES_PHOTOS and self.method in ("pc", "api"):
             raise ValueError(f"train.augment={augment} mixes classes, and {self.method} compares photos of one class")
+        return self
+
+    @model_validator(mode="after")
+    def _classes_are_evened_out_once(self) -> "Config":
+        if self.train.sampler == "balanced" and self.method == "api":
+            raise ValueError("train.sampler=balanced draws photos, and api draws classes, each as often as the others")
+        if self.train.sampler == "balanced" and self.train.class_weights == "balanced":
+            raise ValueError("train.sampler and train.class_weights both even the classes out: set one of them")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_are_known(self) -> "Config":
+        if self.train.lr_decay < 1 and self.model.backbone not in TORCHVISION:
+            raise ValueError(
+                f"train.lr_decay is for {', '.join(TORCHVISION)}: a timm model's stages are not told apart"
+            )
         return self
 
     @model_validator(mode="after")

@@ -45,6 +45,8 @@ FILES = {
     "pmsi_mobile/test_recipe.py",
     "pmsi_mobile/test_reproduce.py",
     "pmsi_mobile/test_resuming.py",
+    "pmsi_mobile/test_schedule.py",
+    "pmsi_mobile/test_speed.py",
     "pmsi_mobile/test_starting.py",
     "pmsi_mobile/test_sweep.py",
     "pmsi_mobile/test_training.py",

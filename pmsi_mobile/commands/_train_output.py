@@ -1,6 +1,6 @@
 """What pmsi-train shows: a progress bar on a terminal, a line per epoch, the table of heads."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -16,9 +16,10 @@ console = plain_console(err=True)
 
 
 class ConsoleListener:
-    """Draws a training run on stderr; the bar only where stderr is a terminal."""
+    """Draws a training run on stderr; the bar only where stderr is a terminal. epochs: how many the run has, as far as
+    is known by then."""
 
-    def __init__(self, epochs: int) -> None:
+    def __init__(self, epochs: Callable[[], int]) -> None:
         self.epochs = epochs
         self.task: TaskID | None = None
         self.bar = Progress(
@@ -49,13 +50,14 @@ class ConsoleListener:
     def step(self, epoch: int, step: int, steps: int, losses: dict[str, float], photos_per_second: float) -> None:
         """Move the bar over the whole run, so that the time left is the run's."""
         status = " ".join(f"{name} {value:.2f}" for name, value in losses.items())
-        done, total = epoch * steps + step, self.epochs * steps
+        done, total = epoch * steps + step, self.epochs() * steps
         if self.task is None:
             self.task = self.bar.add_task("", total=total, completed=done, status="")
         self.bar.update(
             self.task,
             completed=done,
-            description=f"epoch {epoch + 1}/{self.epochs}",
+            total=total,
+            description=f"epoch {epoch + 1}/{self.epochs()}",
             status=f"{photos_per_second:.1f} img/s · loss {status}",
         )
 
@@ -64,7 +66,7 @@ class ConsoleListener:
         losses = " ".join(f"{key.removeprefix('loss_')} {row[key]:.3f}" for key in row if key.startswith("loss_"))
         tops = " ".join(f"{key.removeprefix('top1_')} {row[key]:.1%}" for key in row if key.startswith("top1_"))
         console.print(
-            f"epoch {row['epoch']:.0f}/{self.epochs}  loss {losses}"
+            f"epoch {row['epoch']:.0f}/{self.epochs()}  loss {losses}"
             + (f"  val top-1 {tops}" if tops else "")
             + f"  {row['photos_per_second']:.1f} img/s, {row['seconds']:.0f} s"
         )

@@ -49,6 +49,10 @@ def train(
         typer.Option(help="Learn from this ckpt.pt of the same classes too; several: from their mean."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs to train.")] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Train as many epochs as fit into this time, instead of --epochs."),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the run.")] = None,
     assignments: Annotated[
         list[str] | None,
@@ -83,6 +87,8 @@ def train(
         raise PmsiError("DATA is missing: give the folder that holds the photos (--help shows how)")
     if data:
         check_photo_folder(data)
+    if epochs is not None and minutes is not None:
+        raise PmsiError("--epochs and --minutes both say how long to train: give one of them")
     if split and not split.is_file():
         raise PmsiError(f"--split {split} does not exist: give the data.json of a run")
     named = {
@@ -92,6 +98,7 @@ def train(
         "model.weights": weights,
         "train.teacher": [str(path) for path in teacher] if teacher else None,
         "train.epochs": epochs,
+        "train.minutes": minutes,
         "seed": seed,
     }
     overrides = (
@@ -118,9 +125,11 @@ def train(
     from pmsi_mobile.console.progress import progress
     from pmsi_mobile.training.loop import Trainer
     from pmsi_mobile.training.run import check_network, open_accelerator, open_photos
+    from pmsi_mobile.training.threads import use_idle_cores
 
     accelerator = open_accelerator(config, device)
-    for note in notes:
+    busy = use_idle_cores() if accelerator.device.type == "cpu" else None
+    for note in [*notes, busy] if busy else notes:
         console.print(escaped(f"note: {note}"))
     check_network(config, folder, accelerator)
     with progress("checking photos") if accelerator.is_main_process else nullcontext() as report:
@@ -128,23 +137,26 @@ def train(
     for note in found:
         console.print(escaped(f"note: {note}"))
     trainer = Trainer(config, dataset, folder, accelerator)
+    minutes = config.train.minutes
+    planned = f"as many as fit into {minutes:g} minutes" if minutes else str(config.train.epochs)
     if accelerator.is_main_process:
         save_config(config, folder / "config.yaml")
         heading = (
             f"{config.method} on {dataset.root}: {len(dataset.classes)} classes, {len(dataset.train)} training, "
             f"{len(dataset.val)} validation, {len(dataset.test)} test photos; {accelerator.device}, "
-            f"{accelerator.num_processes} process(es), epoch {trainer.progress.epoch + 1} of {config.train.epochs}"
+            f"{accelerator.num_processes} process(es), epoch {trainer.progress.epoch + 1} of {planned}"
         )
         console.print(escaped(heading))
         console.print(class_names(dataset.classes))
-    with ConsoleListener(config.train.epochs) as listener:
+    with ConsoleListener(lambda: trainer.length.epochs) as listener:
         try:
             checkpoint = trainer.fit(listener)
         except Interrupted as stop:
-            epochs = config.train.epochs
-            how = _how_to_go_on(data, folder, trainer.progress.epoch, epochs)
+            how = _how_to_go_on(data, folder, trainer.progress.epoch, trainer.length.epochs)
             raise Interrupted(stop.signal_number, how) from None
     if accelerator.is_main_process:
+        if trainer.progress.epoch < trainer.length.epochs:
+            console.print(f"ended early: no better for {config.train.patience} epochs (train.patience)")
         table = heads_table(checkpoint)
         if table:
             console.print(table)

@@ -3,8 +3,10 @@ run sees the same pixels whatever the number of loader processes or the point of
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from hashlib import blake2b
+from itertools import islice
 
 import numpy as np
 import torch
@@ -14,15 +16,16 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from pmsi_mobile.config import Preprocessing
-from pmsi_mobile.data.cache import Key, ResizedPhotos
+from pmsi_mobile.data.cache import Key, Pixels, ResizedPhotos
 from pmsi_mobile.data.corruptions import Corruption
 from pmsi_mobile.data.images import load_checked
+from pmsi_mobile.data.photo_augment import PhotoAugment
 from pmsi_mobile.data.resizes import RESIZES, Resize, centre, stretch
 from pmsi_mobile.data.splits import Photo
 from pmsi_mobile.data.transforms import as_tensor, draw_view, view_of
 from pmsi_mobile.errors import PmsiError
 
-_ORDER, _AUGMENT = 0, 1
+_ORDER, _AUGMENT, _PHOTO_AUGMENT = 0, 1, 3  # 2 is of the training steps.
 _PER_CLASS = 4
 _DECODED = 2
 """A training photo that is resized with averaging is decoded at this many times the resized side or more."""
@@ -72,10 +75,12 @@ class TrainPhotos(Dataset[tuple[Tensor, int]]):
         epoch: int,
         mixed_resize: bool = False,
         cache: ResizedPhotos | None = None,
+        augment: PhotoAugment | None = None,
     ) -> None:
         self.photos = photos
         self.preprocessing = preprocessing
         self.cache = cache
+        self.augment = augment
         self.mixed_resize = mixed_resize
         self.seed = seed
         self.epoch = epoch
@@ -88,6 +93,9 @@ class TrainPhotos(Dataset[tuple[Tensor, int]]):
         generator = torch.Generator().manual_seed(derive_seed(self.seed, _AUGMENT, self.epoch, index))
         view = draw_view(self.preprocessing, generator, mixed_resize=self.mixed_resize)
         pixels = _resized(_training_key(photo, view.resize), self.preprocessing.resize, self.cache)
+        if self.augment:
+            seed = derive_seed(self.seed, _PHOTO_AUGMENT, self.epoch, index)
+            return self.augment(pixels, view, seed), photo.label
         return view_of(pixels, self.preprocessing.crop, view), photo.label
 
 
@@ -109,12 +117,19 @@ def _training_key(photo: Photo, resize: Resize) -> Key:
 
 def _resized(key: Key, side: int, cache: ResizedPhotos | None) -> NDArray[np.uint8]:
     """uint8 [side, side, 3]."""
-    path, resize, reduced = key
+    return cache.pixels(key, partial(_resize, side=side)) if cache else _resize([key], side)[key]
 
-    def resized() -> Image.Image:
-        return stretch(load_checked(path, _DECODED * side if reduced else None), side, resize)
 
-    return cache.pixels(key, resized) if cache else np.asarray(resized())
+def _resize(keys: Sequence[Key], side: int) -> Pixels:
+    """What the keys of one photo stand for, decoded once in full and once at a reduced size, as they need it."""
+    path, wanted = keys[0][0], {reduced for _, _, reduced in keys}
+    photos: dict[bool, Image.Image] = {}
+    if False in wanted:
+        photos[False] = load_checked(path)
+    if True in wanted:
+        small = False in wanted and min(photos[False].size) < 2 * _DECODED * side  # Nothing would be reduced.
+        photos[True] = photos[False] if small else load_checked(path, _DECODED * side)
+    return {key: np.asarray(stretch(photos[key[2]], side, key[1])) for key in keys}
 
 
 def steps_per_epoch(photos: int, batch_size: int, processes: int = 1) -> int:
@@ -130,15 +145,45 @@ def shuffled_batches(
     labels: the class of each photo. Raises PmsiError when a process would get fewer than two photos (BatchNorm needs
     two).
     """
-    photos = len(labels)
+    generator = torch.Generator().manual_seed(derive_seed(seed, _ORDER, epoch))
+    order = torch.randperm(len(labels), generator=generator).tolist()
+    return _share(order, batch_size, rank, processes)
+
+
+def evened_batches(
+    labels: Sequence[int], batch_size: int, seed: int, epoch: int, rank: int = 0, processes: int = 1
+) -> list[list[int]]:
+    """As `shuffled_batches`, but of each class as many photos as of the others, or one more.
+
+    A class's photos come in a random order, and again in another when all have been.
+    """
+    generator = torch.Generator().manual_seed(derive_seed(seed, _ORDER, epoch))
+
+    def shuffled(items: list[int]) -> Iterator[int]:
+        while True:
+            yield from (items[index] for index in torch.randperm(len(items), generator=generator).tolist())
+
+    by_class = {label: shuffled(photos) for label, photos in _by_class(labels).items()}
+    order = [next(by_class[label]) for label in islice(shuffled(list(by_class)), len(labels))]
+    return _share(order, batch_size, rank, processes)
+
+
+def _share(order: list[int], batch_size: int, rank: int, processes: int) -> list[list[int]]:
+    photos = len(order)
     batch_size = min(batch_size, photos // processes)
     if batch_size < 2:
         raise PmsiError(f"{photos} training photos are too few for {processes} processes: at least two each are needed")
-    generator = torch.Generator().manual_seed(derive_seed(seed, _ORDER, epoch))
-    order = torch.randperm(photos, generator=generator).tolist()
     share = order[rank::processes]
     steps = steps_per_epoch(photos, batch_size, processes)
     return [share[step * batch_size : (step + 1) * batch_size] for step in range(steps)]
+
+
+def _by_class(labels: Sequence[int]) -> dict[int, list[int]]:
+    """The photos of each class."""
+    by_class: dict[int, list[int]] = {}
+    for photo, label in enumerate(labels):
+        by_class.setdefault(label, []).append(photo)
+    return by_class
 
 
 def balanced_batches(
@@ -155,9 +200,7 @@ def balanced_batches(
             f"batches of {batch_size} photos hold no pairs of two classes: set train.batch_size to 4 or more"
         )
     generator = torch.Generator().manual_seed(derive_seed(seed, _ORDER, epoch))
-    by_class: dict[int, list[int]] = {}
-    for photo, label in enumerate(labels):
-        by_class.setdefault(label, []).append(photo)
+    by_class = _by_class(labels)
     classes = min(max(2, batch_size // _PER_CLASS), len(by_class))
     each = batch_size // classes
     left: dict[int, list[int]] = {label: [] for label in by_class}

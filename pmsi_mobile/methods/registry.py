@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pmsi_mobile.config import Augment, Config, MethodName, ModelConfig
-from pmsi_mobile.data.loading import balanced_batches, shuffled_batches
+from pmsi_mobile.data.loading import balanced_batches, evened_batches, shuffled_batches
 from pmsi_mobile.methods import api, pc, pmg, rmg_pmsi
 from pmsi_mobile.methods.api import APINet
 from pmsi_mobile.methods.baseline import BaselineNet
@@ -21,6 +21,8 @@ from pmsi_mobile.network.weights import load_but_last
 from pmsi_mobile.tensor_files import read_tensors
 
 Network = PMSINet | PooledNet
+Batches = Callable[[Sequence[int], int, int, int, int, int], list[list[int]]]
+"""(labels, batch size, seed, epoch, rank, processes) -> an epoch's, as `shuffled_batches`."""
 
 
 class Method(NamedTuple):
@@ -31,7 +33,7 @@ class Method(NamedTuple):
     network: Callable[[ModelConfig, int], Network]
     phases: Callable[[Config, tuple[str, ...]], tuple[Phase, ...]] = one_phase
     objective: Objective = cross_entropy
-    batches: Callable[[Sequence[int], int, int, int, int, int], list[list[int]]] = shuffled_batches
+    batches: Batches = shuffled_batches
     augment: Augment = "none"
 
 
@@ -73,3 +75,8 @@ def phases(config: Config, head_names: tuple[str, ...]) -> tuple[Phase, ...]:
 def augmentation(config: Config) -> Augment:
     """The configured augmentation, or the method's own."""
     return METHODS[config.method].augment if config.train.augment == "method" else config.train.augment
+
+
+def batches(config: Config) -> Batches:
+    """How an epoch's batches are drawn: as configured, in the method's own manner otherwise."""
+    return evened_batches if config.train.sampler == "balanced" else METHODS[config.method].batches

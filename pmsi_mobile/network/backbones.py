@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from pmsi_mobile.config import TORCHVISION
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.extras import how_to_install
 from pmsi_mobile.network.sources import hub_name
@@ -13,7 +14,6 @@ from pmsi_mobile.network.weights import load_matching, read_weights
 _MOBILENET_V2_CUTS = ((0, 1), (1, 4), (4, 7), (7, 14), (14, 19))
 # timm builds this one as its weights need it only where it fetches them.
 _TIMM_OPTIONS: dict[str, dict[str, Any]] = {"fbnetc_100": {"bn_eps": 1e-3}}
-TORCHVISION = ("mobilenet_v2", "resnet18", "resnet34")
 
 
 class StagedBackbone(nn.Module):

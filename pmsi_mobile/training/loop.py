@@ -16,9 +16,10 @@ from typing import Protocol, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast, gather_object
+from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pmsi_mobile import records
@@ -38,22 +39,28 @@ from pmsi_mobile.data.loading import (
     train_loader,
     training_keys,
 )
+from pmsi_mobile.data.photo_augment import photo_augment
 from pmsi_mobile.data.splits import DataSet, Photo
 from pmsi_mobile.data.transforms import normalise
-from pmsi_mobile.errors import Interrupted, MeasurementError
+from pmsi_mobile.errors import Interrupted, MeasurementError, PmsiError
 from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
-from pmsi_mobile.methods.registry import METHODS, Network, build_network, phases
+from pmsi_mobile.methods.registry import Network, build_network, phases
+from pmsi_mobile.methods.registry import batches as draw_batches
 from pmsi_mobile.training.batch import image_passes, train_batch
 from pmsi_mobile.training.batch_norm import precise_statistics
+from pmsi_mobile.training.budget import epochs_within
 from pmsi_mobile.training.distillation import Teachers
 from pmsi_mobile.training.interruption import Interruption
 from pmsi_mobile.training.loss import Loss
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 from pmsi_mobile.training.outcome import Heads, weights_of, write_checkpoint, write_end
-from pmsi_mobile.training.state import Length, Progress, restore_state, save_state
+from pmsi_mobile.training.speed import keep_freed_memory, spare_copies
+from pmsi_mobile.training.state import Length, Progress, follow, restore_state, save_state
 
 _STEP_SEED = 2  # apart from the loader's
 _REPORT_SECONDS = 0.5
+_WARM_STEPS, _TIMED_STEPS = 4, 20
+"""A run with `train.minutes` is first estimated at the steps after the former until the latter."""
 
 
 class Listener(Protocol):
@@ -79,6 +86,8 @@ class Trainer:
         resuming = (folder / "state.pt").exists()
         with accelerator.main_process_first():
             self.network: Network = build_network(config, len(data.classes), load_weights=not resuming)
+        keep_freed_memory()
+        spare_copies(self.network)
         memory_format = torch.channels_last if config.train.channels_last else torch.contiguous_format
         self.network.to(device=accelerator.device, memory_format=memory_format)  # type: ignore[call-overload]
         self.plan = phases(config, self.network.head_names)
@@ -86,8 +95,10 @@ class Trainer:
         self.loss = Loss(config.train, torch.tensor(self.labels), len(data.classes)).to(accelerator.device)
         self.teachers = Teachers(config.train, data.classes, accelerator.device) if config.train.teacher else None
         self.steps = steps_per_epoch(len(data.train), config.train.batch_size, accelerator.num_processes)
-        self.optimizer: Optimizer = build_optimizer(self.network, config.train)
-        self.scheduler = build_scheduler(self.optimizer, config.train, self.steps * config.train.epochs)
+        if config.train.patience and not data.val:
+            raise PmsiError("train.patience needs validation photos, and there are none: set data.val_fraction")
+        self.optimizer: Optimizer
+        self.optimizer, self.scheduler = self._schedule(config.train.epochs)
         self.length = Length(config.train.epochs, self.steps)
         # Buffers, the BatchNorms' statistics, are averaged too.
         average = get_ema_multi_avg_fn(config.train.ema)
@@ -95,13 +106,20 @@ class Trainer:
             AveragedModel(self.network, multi_avg_fn=average, use_buffers=True) if config.train.ema else None
         )
         parts = (self.network, self.averaged, self.optimizer, self.scheduler, accelerator)
-        self.progress = restore_state(folder / "state.pt", *parts, self.length) if resuming else Progress()
+        self.progress = Progress()
+        if resuming:
+            timed = config.train.minutes > 0
+            self.progress, self.length = restore_state(folder / "state.pt", *parts, self.length, timed=timed)
         if config.train.compile:
             self.network.features = torch.compile(self.network.features)  # type: ignore[assignment]
         self.cache: ResizedPhotos | None = None
         self.model: nn.Module = accelerator.prepare_model(self.network)
         # Steps through the gradient scaler where there is one.
         self.optimizer = accelerator.prepare_optimizer(self.optimizer)
+
+    def _schedule(self, epochs: int) -> tuple[Optimizer, LRScheduler]:
+        optimizer = build_optimizer(self.network, self.config.train)
+        return optimizer, build_scheduler(optimizer, self.config.train, self.steps * epochs)
 
     def fit(self, listener: Listener) -> Path:
         """Train the epochs that are left; returns the path of ckpt.pt.
@@ -143,16 +161,21 @@ class Trainer:
         writer = records.open_tensorboard(self.folder / "tensorboard", self.progress.epoch) if main else None
         if main:
             save_calibration(self.data.train, self.config, self.folder / CALIBRATION)
-        while self.progress.epoch < self.config.train.epochs:
+        while not self.is_over(self.progress.history):
             row = self._train_epoch(listener, interruption)
+            trained = time.monotonic()
             with self._at_inference() as network:
                 val = self.evaluate(network, self.data.val)
                 weights = weights_of(network)
             row |= {f"top1_{head}": value["top1"] for head, value in val.items()}
             history = [*self.progress.history, row]
-            best = self._is_best(row)
+            seconds = row["seconds"] + time.monotonic() - trained
+            spent = self.progress.spent + seconds
             with interruption.held():
-                self.progress = Progress(epoch=self.progress.epoch + 1, history=history)
+                if len(history) < self.length.epochs:
+                    self._fit_in(spent, len(history), 0, seconds)
+                best = self._is_best(history)
+                self.progress = Progress(epoch=self.progress.epoch + 1, history=history, spent=spent)
                 if writer:
                     if best:
                         write_checkpoint(
@@ -164,6 +187,22 @@ class Trainer:
                     listener.epoch(row)
         if writer:
             writer.close()
+
+    def _fit_in(self, spent: float, epoch: int, step: int, per_epoch: float) -> None:
+        """Where the run has `train.minutes`: go on along the schedule of as many epochs as fit in.
+
+        spent: seconds until `step` of `epoch`; per_epoch: seconds of each from here on.
+        """
+        minutes = self.config.train.minutes
+        if not minutes:
+            return
+        epochs = epochs_within(minutes, spent, epoch + step / self.steps, per_epoch)
+        [epochs] = broadcast_object_list([epochs])  # Clocks differ.
+        if epochs != self.length.epochs:
+            optimizer, self.scheduler = self._schedule(epochs)
+            follow(optimizer, self.scheduler, self.optimizer.state_dict(), epoch * self.steps + step)
+            self.optimizer = self.accelerator.prepare_optimizer(optimizer)
+            self.length = Length(epochs, self.steps)
 
     @contextmanager
     def _at_inference(self) -> Iterator[Network]:
@@ -224,10 +263,15 @@ class Trainer:
         if frozen and train.freeze_bn:
             self.network.backbone.eval()
         rank, processes = accelerator.process_index, accelerator.num_processes
-        draw = METHODS[config.method].batches
-        batches = draw(self.labels, train.batch_size, config.seed, epoch, rank, processes)
+        batches = draw_batches(config)(self.labels, train.batch_size, config.seed, epoch, rank, processes)
         photos = TrainPhotos(
-            self.data.train, config.preprocessing, config.seed, epoch, train.resize == "mixed", self.cache
+            self.data.train,
+            config.preprocessing,
+            config.seed,
+            epoch,
+            train.resize == "mixed",
+            self.cache,
+            photo_augment(train, config.preprocessing),
         )
         names = [phase.head for phase in self.plan]
         rates = [group["lr"] for group in self.optimizer.param_groups]
@@ -267,6 +311,12 @@ class Trainer:
                     self.scheduler.step()
                     self.progress = replace(progress, step=step + 1)
                 moment = time.monotonic()
+                if epoch == first == 0 and step + 1 == _WARM_STEPS:
+                    warm = moment
+                if epoch == first == 0 and step + 1 == _TIMED_STEPS:
+                    per_step = (moment - warm) / (_TIMED_STEPS - _WARM_STEPS)
+                    with interruption.held():
+                        self._fit_in(moment - started, 0, _TIMED_STEPS, per_step * self.steps)
                 if moment - reported >= _REPORT_SECONDS:
                     reported = moment
                     values = self._finite(losses, epoch, step)
@@ -286,8 +336,8 @@ class Trainer:
             "epoch": epoch + 1,
             **{f"loss_{name}": value for name, value in zip(names, means, strict=True)},
             "image_passes": image_passes(config.train, len(self.plan), len(self.data.train)),
-            "lr_backbone": rates[0],
-            "lr_new": rates[1],
+            "lr_backbone": rates[-2],
+            "lr_new": rates[-1],
             "photos_per_second": len(batches) * len(batches[0]) * processes / seconds,
             "seconds": seconds,
         }
@@ -305,11 +355,24 @@ class Trainer:
             )
         return values
 
-    def _is_best(self, row: records.Row) -> bool:
+    def is_over(self, history: Sequence[records.Row]) -> bool:
+        """Whether the run ends with the last of these epochs: it is the last one, or `train.patience` ran out."""
+        if len(history) >= self.length.epochs:
+            return True
+        patience = self.config.train.patience
+        tops = [row[self._selected] for row in history] if patience and self.data.val else []
+        return len(tops) > patience and max(tops[:-patience]) >= max(tops[-patience:])
+
+    def _is_best(self, history: Sequence[records.Row]) -> bool:
+        """Whether ckpt.pt is to be of the last of these epochs."""
         if self.config.train.select == "last" or not self.data.val:
-            return row["epoch"] == self.config.train.epochs
-        column = f"top1_{final_head(self.network.head_names)}"
-        return all(row[column] > earlier[column] for earlier in self.progress.history)
+            return self.is_over(history)
+        *earlier, last = (row[self._selected] for row in history)
+        return all(last > each for each in earlier)
+
+    @property
+    def _selected(self) -> str:
+        return f"top1_{final_head(self.network.head_names)}"
 
     def _finish(self) -> Path:
         path = self.folder / "ckpt.pt"

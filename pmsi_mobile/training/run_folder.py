@@ -11,7 +11,15 @@ from pmsi_mobile.tensor_check import check_tensors
 
 # What a resumed run may change: speed and length, and what only its start needed.
 _FREE = frozenset(
-    {"data.workers", "data.cache_gib", "train.save_minutes", "train.epochs", "model.weights", "model.start_from"}
+    {
+        "data.workers",
+        "data.cache_gib",
+        "train.save_minutes",
+        "train.epochs",
+        "train.patience",
+        "model.weights",
+        "model.start_from",
+    }
 )
 
 _OF_BACKBONE = ("model.backbone", "model.weights", "model.start_from", "model.last_conv")
@@ -69,6 +77,10 @@ def resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume:
         raise PmsiError(
             f"the run in {folder} was started with other settings: {what}; "
             "leave them out to resume, or start another run with --output"
+        )
+    if config.train.minutes and "train.epochs" in overrides:
+        raise PmsiError(
+            f"the run in {folder} ends after {config.train.minutes:g} minutes (train.minutes): leave --epochs out"
         )
     given = {key: new[key] for key in _FREE & overrides.keys() if new[key] != old[key]}
     notes = [f"{key} is {new[key]} from here on, it was {old[key]}" for key in given]

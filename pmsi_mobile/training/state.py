@@ -21,13 +21,15 @@ _MAGIC = "pmsi-mobile training state"
 
 @dataclass
 class Progress:
-    """Where a run stands. `loss_sums` and `seconds` are those of the epoch under way."""
+    """Where a run stands. `loss_sums` and `seconds` are those of the epoch under way, `spent` are the seconds of those
+    before it, their evaluation included."""
 
     epoch: int = 0
     step: int = 0
     loss_sums: list[float] = field(default_factory=list)
     seconds: float = 0.0
     history: list[Row] = field(default_factory=list)
+    spent: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,13 @@ def restore_state(
     scheduler: LRScheduler,
     accelerator: Accelerator,
     length: Length,
-) -> Progress:
-    """Load `path` into what it was saved from; returns where the run stood.
+    *,
+    timed: bool = False,
+) -> tuple[Progress, Length]:
+    """Load `path` into what it was saved from; returns where the run stood, and how long it is.
 
-    Where `length` has other epochs than the run had, its schedule takes over at the step where the run stands.
-    Raises PmsiError when it cannot be used.
+    Where `length` has other epochs than the run had, its schedule takes over at the step where the run stands; a
+    `timed` run keeps its own. Raises PmsiError when it cannot be used.
     """
     content: Any = read_tensors(path)
     if not isinstance(content, dict) or content.get("magic") != _MAGIC:
@@ -88,6 +92,8 @@ def restore_state(
             f"{path} is of a run with {saved.steps_per_epoch} steps per epoch, here there are "
             f"{length.steps_per_epoch}: resume with as many processes as before"
         )
+    if timed:
+        length = saved
     if length.epochs != saved.epochs and length.epochs <= progress.epoch:
         raise PmsiError(f"the run has trained {progress.epoch} epochs already: give more than that as --epochs")
     network.load_state_dict(content["network"])
@@ -97,19 +103,20 @@ def restore_state(
         optimizer.load_state_dict(content["optimizer"])
         scheduler.load_state_dict(content["scheduler"])
     else:
-        _move_to(scheduler, progress.epoch * length.steps_per_epoch + progress.step)
-        rates = [group["lr"] for group in optimizer.param_groups]
-        optimizer.load_state_dict(content["optimizer"])
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate
+        follow(optimizer, scheduler, content["optimizer"], progress.epoch * length.steps_per_epoch + progress.step)
     if accelerator.scaler and content["scaler"]:
         accelerator.scaler.load_state_dict(content["scaler"])
-    return progress
+    return progress, length
 
 
-def _move_to(scheduler: LRScheduler, step: int) -> None:
+def follow(optimizer: Optimizer, scheduler: LRScheduler, saved: dict[str, Any], step: int) -> None:
+    """Move a schedule that has not begun to `step`, its optimizer taking over the state `saved` of another one."""
     with warnings.catch_warnings():
         # PyTorch warns of rates that no optimiser step has used, which is what is wanted here.
         warnings.simplefilter("ignore", UserWarning)
         for _ in range(step):
             scheduler.step()
+    rates = [group["lr"] for group in optimizer.param_groups]
+    optimizer.load_state_dict(saved)
+    for group, rate in zip(optimizer.param_groups, rates, strict=True):
+        group["lr"] = rate

@@ -54,13 +54,16 @@ def test_kept_photos_give_the_same_pixels(photos, tmp_path):
     assert not cache.path.exists()
 
 
-def test_a_photo_is_decoded_once_for_each_way_of_resizing(photos, tmp_path, decoded):
-    cache = keep(photos, tmp_path)
-    epochs(photos, cache, 30)
-    ways = 5  # Four in training, and the one of evaluation, which decodes in full.
-    assert len(decoded) == ways * len(photos)
-    epochs(photos, cache, 30)
-    assert len(decoded) == ways * len(photos)
+@pytest.mark.parametrize(("size", "times"), [((280, 250), 1), ((600, 800), 2)])
+def test_a_photo_is_decoded_once_in_full_and_if_large_once_reduced_for_all_ways(size, times, tmp_path, decoded):
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "0.jpg")
+    photo = [Photo(tmp_path / "0.jpg", 0)]
+    plain, cache = epochs(photo, None, 12), keep(photo, tmp_path)
+    decoded.clear()
+    for _ in range(2):
+        assert all((a[0] == b[0]).all() for a, b in zip(epochs(photo, cache, 12), plain, strict=True))
+    assert len(decoded) == times
 
 
 def test_what_does_not_fit_is_decoded_again(photos, tmp_path, decoded):

@@ -31,7 +31,7 @@ def test_the_bar_keeps_its_time_left_at_80_columns(monkeypatch):
     narrow = Console(file=screen, force_terminal=True, width=80, legacy_windows=False)
     monkeypatch.setattr(_train_output, "console", narrow)
     losses = {"S3": 1.234, "S4": 1.234, "S5": 1.234, "concat": 1.234}
-    with ConsoleListener(120) as listener:
+    with ConsoleListener(lambda: 120) as listener:
         listener.step(99, 1000, 5000, losses, 123.4)
         listener.step(99, 2000, 5000, losses, 123.4)
         listener.bar.refresh()
