@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from pmsi_export.contract.schema import Agreement, Contract, ResizeAccuracy, write_sidecar
+from pmsi_export.contract.schema import Agreement, Contract, FileConfidence, ResizeAccuracy, write_sidecar
 from pmsi_export.formats.open import read_contract
 from pmsi_export.formats.registry import container, format_of
 from pmsi_export.jobs.job import Exported, Job, Origin, rejected_path
 from pmsi_export.jobs.model_card import card_path, write_card
-from pmsi_mobile.confidence.record import Answers
+from pmsi_mobile.confidence.record import Answers, Unknown
 from pmsi_mobile.data.splits import DataSet, Photo, save_data
 
 FIXTURES = Path(__file__).parent / "fixtures" / "v1"
@@ -103,6 +103,20 @@ def test_promises_resizes_and_gates_come_from_the_contracts(job):
     )
     assert "| `ckpt.tflite` | 200 | 91.5 % | 90.0 % | 80.0 % | 91.0 % |" in text
     assert "| failed: SQNR \\<9 \\| dB | 91.5 % of 200 | 0.034 | not measured |" in text
+
+
+def test_what_an_unknown_score_means_is_said(job):
+    contract = read_contract(job.target)
+    assert "It names one of its classes for every photo." in card(job, contract)
+    scoring = {"output": contract.output.model_copy(update={"unknown_score": "negative of the largest logit"})}
+    assert "from where on it means none of the classes is not known" in card(job, contract.model_copy(update=scoring))
+    unknown = Unknown(kept=0.95, threshold=-3.456)
+    scoring["confidence"] = FileConfidence(temperature=1.5, photos=300, unknown=unknown)
+    text = card(job, contract.model_copy(update=scoring))
+    assert (
+        "Above -3.46 a photo counts as none of the classes; 95 % of the classes' own photos or more are below." in text
+    )
+    assert "How many photos of something else it notices: not measured." in text
 
 
 def test_every_file_of_the_checkpoint_is_listed_and_no_other(job):

@@ -63,8 +63,7 @@ def card_lines(card: Card) -> Iterator[str]:
     yield from ("", "## Accuracy", "", *_accuracy(origin, contract))
     yield from ("", "## How far its probabilities can be believed", "", *_calibration(contract))
     yield from ("", "## Other ways to resize a photo", "", *_resizes(files))
-    yield from ("", "## Photos of something else", "")
-    yield f"It names one of its classes for every photo. How well it notices one that shows none: {NOT_MEASURED}."
+    yield from ("", "## Photos of something else", "", *_something_else(contract))
     yield from ("", "## Files", "", *_files(files))
     yield from ("", "## What it must not be used for", "", *_owned("use", card.earlier))
     yield from ("", "## Licences", "", *_licences(origin), "", *_owned("licences", card.earlier))
@@ -153,6 +152,21 @@ def _calibration(contract: Contract) -> Iterator[str]:
     ]
     yield ""
     yield f"Expected calibration error of the training network on the test photos: {', '.join(errors) or NOT_MEASURED}."
+
+
+def _something_else(contract: Contract) -> Iterator[str]:
+    unknown = contract.confidence.unknown if contract.confidence else None
+    score = contract.output.unknown_score
+    if score is None:
+        yield "It names one of its classes for every photo."
+    elif unknown is None:
+        yield f"It gives an unknown score too ({score}); from where on it means none of the classes is {NOT_KNOWN}."
+    else:
+        yield (
+            f"It gives an unknown score too ({score}). Above {unknown.threshold:.2f} a photo counts as "
+            f"none of the classes; {_share(unknown.kept, 0)} of the classes' own photos or more are below."
+        )
+    yield f"How many photos of something else it notices: {NOT_MEASURED}."
 
 
 def _resizes(files: Sequence[tuple[Path, Contract]]) -> Iterator[str]:
