@@ -12,7 +12,7 @@ import torch
 import typer
 from matplotlib.figure import Figure
 
-from pmsi_mobile.config import load_config, override
+from pmsi_mobile.config import Augment, load_config, override
 from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.data.birds import choose_species, draw_bird
 from pmsi_mobile.data.photo_augment import photo_augment
@@ -21,7 +21,7 @@ from pmsi_mobile.methods.registry import build_network, phases
 from pmsi_mobile.training.batch import phase_input
 from pmsi_mobile.training.mixes import mix_photos
 
-AUGMENTS = ("none", "rmg", "jigsaw", "cutmix", "mixup", "snapmix")
+AUGMENTS: tuple[Augment, ...] = ("none", "rmg", "jigsaw", "cutmix", "mixup", "snapmix")
 PHOTO_AUGMENTS = {"random_resized_crop": 0.25, "trivial_augment": True, "random_erasing": 0.9}
 SIDE = 192
 

@@ -15,9 +15,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.utils.data import DataLoader
 
 from pmsi_mobile.checkpoint import Checkpoint, load_checkpoint
 from pmsi_mobile.confidence.temperature import fit_temperature
@@ -35,6 +34,7 @@ RESAMPLES = 1000
 DRAWN = 300
 """Textures, and pictures of noise."""
 AGAINST = "maximum logit"
+BATCH = 32
 
 Scores = NDArray[np.floating]
 """[N]; higher: more like a known class."""
@@ -111,10 +111,17 @@ def look(network: Network, checkpoint: Checkpoint, images: Sequence[Path] | NDAr
         return torch.from_numpy(array).permute(2, 0, 1)
 
     logits, features = [], []
-    for batch in DataLoader([*images], batch_size=32, collate_fn=lambda paths: torch.stack([*map(pixels, paths)])):
-        found = network.features(normalise(batch, preprocessing))
-        logits.append(network.classify(found).sum(dim=1))
-        features.append(found if isinstance(network, PooledNet) else torch.cat(found, dim=1))
+    for start in range(0, len(images), BATCH):
+        batch = torch.stack([pixels(image) for image in images[start : start + BATCH]])
+        inputs = normalise(batch, preprocessing)
+        if isinstance(network, PooledNet):
+            found = network.features(inputs)
+            logits.append(network.classify(found).sum(dim=1))
+            features.append(found)
+        else:
+            stages = network.features(inputs)
+            logits.append(network.classify(stages).sum(dim=1))
+            features.append(torch.cat(stages, dim=1))
     return torch.cat(logits), torch.cat(features)
 
 
@@ -141,7 +148,7 @@ def score_of(
         "Mahalanobis distance": -_mahalanobis(features, means, train_features - means[train_labels]),
     }
     if isinstance(network, PooledNet):
-        *_, linear = network.classifier.modules()
+        linear = next(module for module in network.classifier.modules() if isinstance(module, nn.Linear))
         scores["cosine to the nearest class weight"] = (F.normalize(features) @ F.normalize(linear.weight).T).amax(
             dim=1
         )
