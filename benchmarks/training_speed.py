@@ -119,6 +119,8 @@ def _start(target: Callable[..., None], *arguments: object) -> BaseProcess:
 
 
 def _serve(pipe: Connection, loop: Callable[..., Iterator[int]], *arguments: object) -> None:
+    # A spawned process would spawn its loaders too; pmsi-train starts them in the system's way.
+    multiprocessing.set_start_method(multiprocessing.get_all_start_methods()[0], force=True)
     epochs = loop(*arguments)
     while pipe.recv():
         start, times = time.perf_counter(), os.times()
