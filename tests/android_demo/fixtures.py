@@ -63,14 +63,13 @@ def write_fixtures(folder: Path, further: Sequence[Path] = ()) -> None:
 
 
 def small_models(folder: Path) -> list[Path]:
-    """The kept files, and two that end in the three largest probabilities."""
-    output = folder / "top-3"
-    formats = ("--format", "tflite", "--format", "onnx")
-    result = run_command(
-        "pmsi-export", V1 / "ckpt.pt", *formats, "--top-k", 3, "--no-verify", "--output", output, "--json"
-    )
-    assert result.status == 0, result.stderr
-    return [path for parent in (V1, output) for path in sorted(parent.iterdir()) if path.suffix in SUFFIXES]
+    """The kept files, two that end in the three largest probabilities, and two with a score for photos of no class."""
+    for name, *variant in (("top-3", "--top-k", 3), ("scored", "--unknown-score", "--name", "scored")):
+        arguments = ("--format", "tflite", "--format", "onnx", *variant, "--no-verify", "--output", folder / name)
+        result = run_command("pmsi-export", V1 / "ckpt.pt", *arguments)
+        assert result.status == 0, result.stderr
+    folders = (V1, folder / "top-3", folder / "scored")
+    return [path for parent in folders for path in sorted(parent.iterdir()) if path.suffix in SUFFIXES]
 
 
 def write_app(folder: Path) -> None:
