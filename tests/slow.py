@@ -61,11 +61,12 @@ def is_left_out(path: Path, config: pytest.Config) -> bool:
 
 
 def mark(items: list[pytest.Item]) -> None:
-    """Mark the slow ones."""
+    """Mark the slow ones, and put their files first: what is left when a process runs out of files is short then."""
     for item in items:
         uses = FIXTURES & set(getattr(item, "fixturenames", ()))
         if uses or _place(item.path) in FILES:
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: _place(item.path) not in FILES)
 
 
 def _place(path: Path) -> str:

@@ -98,7 +98,7 @@ def test_a_converter_that_is_killed_takes_only_its_own_row(checkpoint, tmp_path)
         children = psutil.Process(command.pid).children()
         return next((child for child in children if str(log) in {file.path for file in child.open_files()}), None)
 
-    wait_until(lambda: log.exists() and converter() and hidden(tmp_path), command)
+    wait_until(lambda: log.exists() and hidden(tmp_path) and converter(), command)
     converter().kill()
     output, errors = command.communicate()
     assert command.returncode == 1
