@@ -63,10 +63,13 @@ def write_fixtures(folder: Path, further: Sequence[Path] = ()) -> None:
 
 
 def small_models(folder: Path) -> list[Path]:
-    """The kept files, two that end in the three largest probabilities, and two with a score for photos of no class."""
-    for name, *variant in (("top-3", "--top-k", 3), ("scored", "--unknown-score", "--name", "scored")):
-        arguments = ("--format", "tflite", "--format", "onnx", *variant, "--no-verify", "--output", folder / name)
-        result = run_command("pmsi-export", V1 / "ckpt.pt", *arguments)
+    """The kept files, two that end in the three largest probabilities, and one with a score for photos of no class."""
+    variants = {
+        "top-3": ("--format", "tflite", "--format", "onnx", "--top-k", 3),
+        "scored": ("--format", "onnx", "--unknown-score", "--name", "scored"),
+    }
+    for name, variant in variants.items():
+        result = run_command("pmsi-export", V1 / "ckpt.pt", *variant, "--no-verify", "--output", folder / name)
         assert result.status == 0, result.stderr
     folders = (V1, folder / "top-3", folder / "scored")
     return [path for parent in folders for path in sorted(parent.iterdir()) if path.suffix in SUFFIXES]

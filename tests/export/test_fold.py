@@ -23,6 +23,14 @@ NO_NOISIER = 8
 """How many times the network's own float32 error the graph may have; 0.5 to 1.6 times, by the kernels, is measured."""
 
 
+@pytest.fixture(scope="module", autouse=True)
+def leave_out_what_is_there():
+    """The rest of a session is not searched for garbage again and again."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True)
 def collect_garbage():
     """Traced graphs refer to themselves: uncollected, those of all these tests add up to 4 GB."""

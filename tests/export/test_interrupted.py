@@ -39,7 +39,7 @@ def start(*arguments: object, code: str | None = None) -> subprocess.Popen[str]:
 def wait_until(happened: Callable[[], object], process: subprocess.Popen[str]) -> None:
     while not happened():
         assert process.poll() is None, process.communicate()
-        time.sleep(0.001)
+        time.sleep(0.005)
 
 
 def kill_group(process: subprocess.Popen[str]) -> None:

@@ -77,7 +77,7 @@ APP = ("--runner", "app")
 COOL = ((thermal_module, "COOL_SECONDS", 0.1), (thermal_module, "POLL_SECONDS", 0.02))
 GONE = "was disconnected while"
 # Shorter than what is silent stays so, and long enough for a busy machine to run what is not.
-PATIENCE = ((tool_module, "SECONDS", 5), (adb_module, "ANSWER_SECONDS", 3))
+PATIENCE = ((tool_module, "SECONDS", 5), (adb_module, "ANSWER_SECONDS", 2))
 FAULTS = [
     Fault("no adb", "no adb server runs, and ADBUTILS_ADB_PATH names a program that is no adb",
           "no adb server can be reached or started", code=2, phones=0,
