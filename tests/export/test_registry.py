@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from pmsi_export.formats import registry
+from pmsi_export.formats.choice import choose
 from pmsi_export.formats.open import load_file
 from pmsi_export.formats.registry import FORMATS, PRECISIONS, format_of, get_format, refusal, require
 from pmsi_export.formats.support import with_tables
@@ -64,3 +65,11 @@ def test_a_format_has_a_precision_or_says_why_not(name):
 def test_a_refusal_names_the_way_out():
     assert refusal(FORMATS["tflite"], "fp32") is None
     assert refusal(FORMATS["torchscript"], "int8").endswith("use --format executorch")
+
+
+def test_few_bits_and_a_score_beside_the_probabilities_exclude_each_other():
+    with pytest.raises(PmsiError, match=r"in palette6 with --unknown-score: .*; take fp16"):
+        choose(["coreml"], ["palette6"], unknown_score=True)
+    chosen, refused = choose(["coreml"], ["all"], unknown_score=True)
+    assert [precision for _, precision in chosen] == ["fp32", "fp16"]
+    assert any("with --unknown-score" in reason for reason in refused)

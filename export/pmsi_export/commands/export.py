@@ -152,7 +152,7 @@ def export(
     if no_verify and data:
         raise PmsiError("--no-verify measures nothing: leave out --data")
     variant = _variant(head, size, top_k, unknown_score)
-    chosen, refused = choose(formats, precisions, top_k)
+    chosen, refused = choose(formats, precisions, top_k, unknown_score)
     if not checkpoint.is_file():
         raise PmsiError(f"checkpoint {checkpoint} does not exist")
     calibrating: list[Path] = []

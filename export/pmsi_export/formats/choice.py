@@ -5,7 +5,7 @@ from pmsi_mobile.errors import PmsiError
 
 
 def choose(
-    formats: list[str], precisions: list[str], top_k: int | None = None
+    formats: list[str], precisions: list[str], top_k: int | None = None, unknown_score: bool = False
 ) -> tuple[list[tuple[Format, str]], dict[str, list[str]]]:
     """The pairs of format and precision that are meant; why others of `all` cannot be had -> the formats.
 
@@ -21,7 +21,7 @@ def choose(
     chosen: list[tuple[Format, str]] = []
     refused: dict[str, list[str]] = {}
     for each, precision in pairs:
-        if reason := refusal(each, precision, top_k):
+        if reason := refusal(each, precision, top_k, unknown_score):
             refused.setdefault(reason, []).append(each.name)
         else:
             chosen.append((each, precision))

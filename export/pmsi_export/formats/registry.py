@@ -207,13 +207,15 @@ COMPRESSED = ("int8-weights", "palette6", "palette4")
 """Those that the rounding of `compress` serves, with calibration photos where there are any."""
 
 
-def refusal(known: Format, precision: str, top_k: int | None = None) -> str | None:
-    """Why a format has no such precision or cannot end in the top k, and what to do instead; None when it can."""
+def refusal(known: Format, precision: str, top_k: int | None = None, unknown_score: bool = False) -> str | None:
+    """Why a format has no such precision, or not with these outputs, and what to do instead; None when it has."""
     if top_k and known.no_top_k:
         return f"with --top-k: {known.no_top_k}"
-    if precision in known.precisions:
-        return None
-    return f"in {precision}: {known.refused[precision]}"
+    if precision not in known.precisions:
+        return f"in {precision}: {known.refused[precision]}"
+    if unknown_score and precision in COMPRESSED:
+        return f"in {precision} with --unknown-score: coremltools compresses no classifier with two outputs; take fp16"
+    return None
 
 
 def get_format(name: str) -> Format:
