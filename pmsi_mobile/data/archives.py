@@ -9,19 +9,19 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
+from pmsi_mobile.data.files import is_clutter
 from pmsi_mobile.errors import PmsiError
 
 LARGEST = 16 << 30
 """Bytes that an archive may inflate to: several times the largest of the benchmark data sets."""
 _GZIP = b"\x1f\x8b"
-_CLUTTER = ("__MACOSX", ".DS_Store")
 _DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError)
 
 Progress = Callable[[int, int], None]
 
 
 def unpack(archive: Path, folder: Path, progress: Progress = lambda done, total: None) -> None:
-    """Write the regular files of a .tar, .tar.gz, .tgz or .zip into `folder`; links and devices are left out.
+    """Write the regular files of a .tar, .tar.gz, .tgz or .zip into `folder`; links, devices and clutter are left out.
 
     progress: called with the bytes of the archive that are read, and all of them. Raises PmsiError for what is no
     archive, is damaged, has an entry outside of itself, or inflates to more than LARGEST.
@@ -51,7 +51,7 @@ class _Writer:
         parts = PurePosixPath(name).parts
         if name.startswith("/") or ".." in parts or "\\" in name:
             raise PmsiError(f"{self.archive} has an entry outside of itself ({name!r}): it is not what it says")
-        if any(part in _CLUTTER or part.startswith("._") for part in parts):
+        if any(map(is_clutter, parts)):
             return
         self.written += size
         if self.written > LARGEST:

@@ -117,8 +117,7 @@ def _arrange_cars(staged: Path) -> Path:
         "devkit": (meta.parent if meta else None, "car_devkit.tgz"),
         "cars_test_annos_withlabels.mat": (labels, "cars_test_annos_withlabels.mat"),
     }
-    missing = [f"{name} (in {file})" for name, (path, file) in parts.items() if path is None and name != file]
-    missing += [name for name, (path, file) in parts.items() if path is None and name == file]
+    missing = [name if name == file else f"{name} (in {file})" for name, (path, file) in parts.items() if path is None]
     if missing:
         raise PmsiError(
             f"of Stanford Cars {', '.join(missing)} is missing: give those files too, or car_ims.tgz and cars_annos.mat"

@@ -176,7 +176,9 @@ def fold(
 
 
 def _fold_backbone(backbone: StagedBackbone | TimmBackbone, input_scale: Tensor) -> nn.Module:
-    """The backbone for inputs that still want multiplying by `input_scale` [1, 3, 1, 1]."""
+    """The backbone, which is used up, for inputs that still want multiplying by `input_scale` [1, 3, 1, 1]."""
+    if isinstance(backbone, TimmBackbone):
+        _reparameterise(backbone)
     folded = cast(fx.GraphModule, fuse(_trace(backbone), no_trace=True))
     image = next(node for node in folded.graph.nodes if node.op == "placeholder")
     first = [folded.get_submodule(str(node.target)) for node in image.users if node.op == "call_module"]
@@ -192,7 +194,7 @@ def _fold_backbone(backbone: StagedBackbone | TimmBackbone, input_scale: Tensor)
 def _trace(backbone: StagedBackbone | TimmBackbone) -> fx.GraphModule:
     """A graph of plain layers in which `fuse` finds its convolution-BatchNorm pairs; dropouts are left out."""
     tracer = fx.Tracer() if isinstance(backbone, StagedBackbone) else _timm_tracer()
-    root = _split_norm_act(_reparameterised(backbone)) if isinstance(backbone, TimmBackbone) else backbone
+    root = _split_norm_act(backbone) if isinstance(backbone, TimmBackbone) else backbone
     try:
         graph = tracer.trace(root)
     except Exception as error:
@@ -223,19 +225,17 @@ def _timm_tracer() -> fx.Tracer:
     return TimmTracer(autowrap_functions=tuple(get_notrace_functions()))
 
 
-def _reparameterised(backbone: TimmBackbone) -> TimmBackbone:
-    """Branches that add up to a convolution as that one (Ding et al., 2021: RepVGG; MobileOne, FastViT, RepViT)."""
+def _reparameterise(backbone: TimmBackbone) -> None:
+    """Turn branches that add up to a convolution into it (Ding et al., 2021: RepVGG; MobileOne, FastViT, RepViT)."""
     from timm.utils.model import reparameterize_model
 
-    single = copy.deepcopy(backbone)
     usual = torch.get_default_dtype()
     # timm makes the new layers in the default type, which would round the sums of branches.
     torch.set_default_dtype(torch.double)
     try:
-        single.model = reparameterize_model(single.model, inplace=True)
+        backbone.model = reparameterize_model(backbone.model, inplace=True)
     finally:
         torch.set_default_dtype(usual)
-    return single
 
 
 def _split_norm_act(backbone: TimmBackbone) -> TimmBackbone:
