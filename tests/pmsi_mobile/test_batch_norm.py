@@ -9,7 +9,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.config import Config, load_config
-from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.loading import EvalPhotos, derive_seed, eval_loader
 from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.data.transforms import normalise
@@ -17,13 +16,6 @@ from pmsi_mobile.methods.registry import build_network
 from pmsi_mobile.training.batch_norm import precise_statistics
 from pmsi_mobile.training.loop import Trainer
 from tests.pmsi_mobile.runs import SMALL, run, same_weights
-
-
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "birds"
-    write_birds(root, species=3, train=8, val=2, test=2, size=72, seed=0)
-    return root
 
 
 @pytest.fixture

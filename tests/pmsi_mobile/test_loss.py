@@ -8,7 +8,6 @@ from torch.nn import functional as F
 from pmsi_mobile.checkpoint import Checkpoint, Golden, load_checkpoint, save_checkpoint
 from pmsi_mobile.commands.train import main as train
 from pmsi_mobile.config import load_config
-from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.errors import PmsiError
@@ -28,13 +27,6 @@ LABELS = torch.tensor([0, 0, 0, 2])
 
 def train_config(**overrides):
     return load_config("paper", {f"train.{key}": value for key, value in overrides.items()}).train
-
-
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "birds"
-    write_birds(root, species=3, train=8, val=2, test=2, size=72, seed=0)
-    return root
 
 
 def teacher_file(path, seed=0, classes=CLASSES, **overrides):

@@ -6,7 +6,6 @@ from accelerate import Accelerator
 
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.config import load_config
-from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.errors import Interrupted
 from pmsi_mobile.training import batch, loop
@@ -21,13 +20,6 @@ EVERYTHING = {
     "model__heads": "lean",
     "model__last_conv": False,
 }
-
-
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "birds"
-    write_birds(root, species=3, train=8, val=2, test=2, size=72, seed=0)
-    return root
 
 
 def test_the_average_decays_per_batch_and_is_what_is_saved(birds, tmp_path, monkeypatch):

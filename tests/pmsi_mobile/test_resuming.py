@@ -14,7 +14,6 @@ from accelerate import Accelerator
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.commands.train import main as train
 from pmsi_mobile.config import load_config, read_config
-from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.errors import Interrupted, PmsiError
 from pmsi_mobile.methods.registry import build_network
@@ -22,13 +21,6 @@ from pmsi_mobile.training.loop import Trainer
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 from pmsi_mobile.training.state import Length, Progress, restore_state, save_state
 from tests.pmsi_mobile.runs import ENVIRONMENT, SMALL, Silent, call, command, press_ctrl_c_in_step, run, same_weights
-
-
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "birds"
-    write_birds(root, species=3, train=8, val=2, test=2, size=72, seed=0)
-    return root
 
 
 @pytest.fixture(scope="module")

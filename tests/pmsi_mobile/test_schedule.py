@@ -11,7 +11,6 @@ from accelerate import Accelerator
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.commands.train import main as train
 from pmsi_mobile.config import load_config
-from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.loading import evened_batches, shuffled_batches
 from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.errors import Interrupted, PmsiError
@@ -25,13 +24,6 @@ from tests.pmsi_mobile.runs import SMALL, call, command, press_ctrl_c_in_step, r
 # What is looked at here is when a run ends, so most of them train nothing.
 pytestmark = pytest.mark.filterwarnings("ignore:Detected call of `lr_scheduler.step")
 LABELS = [0] * 40 + [1] * 10 + [2] * 5
-
-
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "birds"
-    write_birds(root, species=3, train=8, val=2, test=2, size=72, seed=0)
-    return root
 
 
 @pytest.fixture

@@ -8,15 +8,7 @@ import pytest
 from pmsi_mobile.commands.train import main as train
 from pmsi_mobile.config import load_config, read_config, save_config
 from pmsi_mobile.data import splits
-from pmsi_mobile.data.birds import write_birds
 from tests.pmsi_mobile.runs import ENVIRONMENT, SMALL, call, command
-
-
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "birds"
-    write_birds(root, species=3, train=8, val=2, test=2, size=72, seed=0)
-    return root
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,6 @@ from accelerate.state import AcceleratorState
 
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.config import load_config
-from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.methods.registry import build_network, phases
@@ -24,13 +23,6 @@ from pmsi_mobile.training.loop import Trainer
 from pmsi_mobile.training.loss import Loss
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 from tests.pmsi_mobile.runs import ENVIRONMENT, SMALL, run, same_weights
-
-
-@pytest.fixture(scope="module")
-def birds(tmp_path_factory):
-    root = tmp_path_factory.mktemp("data") / "birds"
-    write_birds(root, species=3, train=8, val=2, test=2, size=72, seed=0)
-    return root
 
 
 def test_a_run_leaves_what_its_user_looks_for(birds, tmp_path):
