@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -64,22 +65,41 @@ def test_a_killed_run_resumes_to_the_same_weights(birds, tmp_path):
     assert len(rows[0]) == len(rows[1]) == 4
 
 
+# pmsi-train that touches a file at the beginning of each step.
+TELLING = """
+import sys
+from pathlib import Path
+from pmsi_mobile.commands.train import main
+from pmsi_mobile.training import loop
+told, train_batch = Path(sys.argv.pop(1)), loop.train_batch
+loop.train_batch = lambda *arguments: told.touch() or train_batch(*arguments)
+main()
+"""
+
+
+def wait_for(path, process):
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.002)
+
+
 @pytest.mark.parametrize(("number", "code", "workers"), [(signal.SIGINT, 130, 2), (signal.SIGTERM, 143, 0)])
 def test_ctrl_c_and_sigterm_save_the_state_and_say_how_to_go_on(birds, tmp_path, number, code, workers):
     """The signal reaches the whole process group, as from a terminal."""
-    folder = tmp_path / "run"
+    folder, step = tmp_path / "run", tmp_path / "step"
     long = ["--set", "train.epochs=1000", "--set", f"data.workers={workers}"]
     process = subprocess.Popen(
-        command(birds, folder, *long),
+        [sys.executable, "-c", TELLING, step, *command(birds, folder, *long)[3:]],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
         env=ENVIRONMENT,
         start_new_session=True,
     )
-    while not (folder / "metrics.csv").exists():
-        assert process.poll() is None, process.stderr.read()
-        time.sleep(0.02)
+    wait_for(folder / "metrics.csv", process)
+    # Between two epochs nothing would be saved: it is there already.
+    step.unlink(missing_ok=True)
+    wait_for(step, process)
     (folder / "state.pt").unlink()  # What is there afterwards was saved for the signal.
     os.killpg(process.pid, number)
     _, errors = process.communicate(timeout=60)
