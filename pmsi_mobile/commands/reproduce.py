@@ -27,6 +27,10 @@ def reproduce(
         Literal["paper", "small"], typer.Option(help="The paper's settings (a GPU), or what two cores finish.")
     ] = "paper",
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of every run.")] = None,
+    passes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Passes of every run over the photos, of which each phase of a method is one."),
+    ] = None,
     seeds: Annotated[int | None, typer.Option(min=1, help="How many seeds.")] = None,
     size: Annotated[int | None, typer.Option(min=32, help="Side of the input in pixels.")] = None,
     assignments: Annotated[
@@ -38,13 +42,14 @@ def reproduce(
 ) -> None:
     """Train what a table of the paper shows, and print its figures beside ours.
 
-    Each data set is a sweep in a folder of its own; the same command goes on after an interrupt.
+    Each data set is a sweep in a folder of its own; the same command goes on after an interrupt. What another table
+    beside it has trained already is taken from there.
     """
     from pmsi_mobile.experiments.reproduction import FIGURES, Budget, read_reproduction
     from pmsi_mobile.files import check_photo_folder
 
     table = read_reproduction(name)
-    budget = Budget(scale, epochs, seeds, size)
+    budget = Budget(scale, epochs, passes, seeds, size)
     root = output or Path("reproduced") / FIGURES.get(name, name)
     if dry_run and not data:
         _print_cost(table, budget, assignments or [])
@@ -64,13 +69,21 @@ def reproduce(
 
 def _time(table: "Reproduction", budget: "Budget", places: dict[Path, Path], assignments: list[str], jobs: int) -> None:
     """What the runs cost on this machine."""
-    from pmsi_mobile.commands.sweep import sweep
-    from pmsi_mobile.experiments.reproduction import write_plan
+    from pmsi_mobile.commands.sweep import run_sweep
 
     for folder, place in places.items():
-        place.mkdir(parents=True, exist_ok=True)
-        write_plan(table, budget, place / "plan.yaml")
-        sweep(place / "plan.yaml", folder, place, jobs, assignments, dry_run=True)
+        run_sweep(_plan(table, budget, place, assignments), folder, place, jobs, dry_run=True)
+
+
+def _plan(table: "Reproduction", budget: "Budget", place: Path, assignments: list[str]) -> "Plan":
+    """The plan of a data set's part, as it lies in its folder."""
+    from pmsi_mobile.config import parse_assignments
+    from pmsi_mobile.experiments.plan import read_plan
+    from pmsi_mobile.experiments.reproduction import write_plan
+
+    place.mkdir(parents=True, exist_ok=True)
+    write_plan(table, budget, place / "plan.yaml")
+    return read_plan(place / "plan.yaml", parse_assignments(assignments))
 
 
 def _reproduce(
@@ -81,22 +94,17 @@ def _reproduce(
     jobs: int,
     root: Path,
 ) -> None:
-    from pmsi_mobile.commands.sweep import sweep
-    from pmsi_mobile.config import parse_assignments
+    from pmsi_mobile.commands.sweep import run_sweep
     from pmsi_mobile.data.splits import load_data
     from pmsi_mobile.experiments.execute import split_record
-    from pmsi_mobile.experiments.plan import read_plan
     from pmsi_mobile.experiments.reproduced import collect, markdown, write_reproduced
-    from pmsi_mobile.experiments.reproduction import printed, write_plan
+    from pmsi_mobile.experiments.reproduction import printed
 
     blocks, failed, conditions = [], None, ""
     for folder, place in places.items():
-        plan_file = place / "plan.yaml"
-        place.mkdir(parents=True, exist_ok=True)
-        write_plan(table, budget, plan_file)
-        plan = read_plan(plan_file, parse_assignments(assignments))
+        plan = _plan(table, budget, place, assignments)
         try:
-            sweep(plan_file, folder, place, jobs, assignments)
+            run_sweep(plan, folder, place, jobs, others=sorted(root.parent.glob(f"*/{place.name}")))
         except MeasurementError as error:
             failed = error
         _corrupt(table, plan, place, folder)
@@ -116,8 +124,10 @@ def _reproduce(
 def _conditions(plan: "Plan") -> str:
     config = plan.runs[0].config
     photos = f"{plan.folds} folds" if plan.folds > 1 else "the data set's test split"
+    fewest, most = min(run.config.train.epochs for run in plan.runs), max(run.config.train.epochs for run in plan.runs)
+    epochs = f"{fewest} epochs" if fewest == most else f"{fewest} to {most} epochs, as many passes in each run"
     return (
-        f"preset {plan.runs[0].preset}, {config.preprocessing.crop} pixels, {config.train.epochs} epochs, "
+        f"preset {plan.runs[0].preset}, {config.preprocessing.crop} pixels, {epochs}, "
         f"seeds {', '.join(map(str, plan.seeds))}, {photos}"
     )
 

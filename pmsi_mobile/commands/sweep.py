@@ -1,8 +1,8 @@
 """`pmsi-sweep`: a plan of training runs in, a table that compares them out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,7 +13,6 @@ from pmsi_mobile.errors import MeasurementError, PmsiError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from pmsi_mobile.config import Config
     from pmsi_mobile.data.splits import DataSet
     from pmsi_mobile.experiments.cost import Cost
     from pmsi_mobile.experiments.plan import Plan, Run
@@ -34,27 +33,43 @@ def sweep(
     The same command goes on after an interrupt: what is done is skipped, a run that was begun is resumed.
     """
     from pmsi_mobile.config import parse_assignments
-    from pmsi_mobile.console.terminal import plain_console
     from pmsi_mobile.experiments.plan import read_plan
-    from pmsi_mobile.files import check_photo_folder, check_writable
+    from pmsi_mobile.files import check_photo_folder
 
     plan = read_plan(plan_file, parse_assignments(assignments or []))
     photos = data or plan.data
     if photos is None:
         raise PmsiError(f"{plan_file} names no data: add 'data: FOLDER' to it, or pass --data FOLDER")
     check_photo_folder(photos)
-    root = output or Path("sweeps") / plan_file.stem
+    run_sweep(plan, photos, output or Path("sweeps") / plan_file.stem, jobs, dry_run=dry_run)
+
+
+def run_sweep(
+    plan: "Plan", photos: Path, root: Path, jobs: int, *, dry_run: bool = False, others: Iterable[Path] = ()
+) -> None:
+    """The sweep of `plan` in `root`. others: folders of sweeps whose finished runs are taken over where they are the
+    same.
+
+    Raises MeasurementError when runs failed, after the others have ended.
+    """
+    from pmsi_mobile.console.terminal import plain_console
+    from pmsi_mobile.files import check_writable
+
     check_writable(root, photos)
     console = plain_console(err=True)
     folds = _folds(plan, photos, root, console)
 
     from pmsi_mobile.experiments.execute import is_done
+    from pmsi_mobile.experiments.shared import take_over
 
     _check_settings(plan, root)
     left = [run for run in plan.runs if not is_done(root, run)]
     if dry_run:
         _print_cost(plan, left, folds, jobs)
         return
+    for run in take_over(left, root, others):
+        left.remove(run)
+        console.print(escaped(f"taken from another table: {run.recipe}, fold {run.fold}, seed {run.seed}"))
     failures = _train(left, len(plan.runs), root, photos, jobs, console)
     _print_table(plan, root)
     if failures:
@@ -92,23 +107,15 @@ def _folds(plan: "Plan", photos: Path, root: Path, console: "Console") -> "list[
 def _check_settings(plan: "Plan", root: Path) -> None:
     """A run that was trained with other settings than the plan says would be compared as if it had those."""
     from pmsi_mobile.config import read_config
+    from pmsi_mobile.experiments.shared import comparable
 
     for run in plan.runs:
         saved = root / run.folder / "config.yaml"
-        if saved.is_file() and _comparable(read_config(saved), run) != _comparable(run.config, run):
+        if saved.is_file() and comparable(read_config(saved), run) != comparable(run.config, run):
             raise PmsiError(
                 f"{root / run.folder} was trained with other settings than {plan.path} says (see {saved}): "
                 "remove the folder, rename the recipe, or choose another --output"
             )
-
-
-def _comparable(config: "Config", run: "Run") -> dict[str, Any]:
-    """All values but the files of other runs, which the plan names by their recipes."""
-    values = config.model_dump(mode="json")
-    del values["train"]["teacher"]
-    if run.backbone_of:
-        del values["model"]["weights"]
-    return values
 
 
 def _print_cost(plan: "Plan", left: "Sequence[Run]", folds: "list[DataSet]", jobs: int) -> None:

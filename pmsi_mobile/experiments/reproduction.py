@@ -8,10 +8,12 @@ from typing import Any, Literal, NamedTuple
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from pmsi_mobile.config import load_config
 from pmsi_mobile.data.corruptions import CorruptionName
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.experiments.plan import Settings
 from pmsi_mobile.files import write_text
+from pmsi_mobile.methods.registry import build_network, phases
 
 TABLES = ("table2", "table3", "table4", "table5", "table6", "table7", "figure4")
 FIGURES = {"figure1": "table6"}
@@ -30,11 +32,15 @@ class Column(BaseModel):
 
 
 class _Scale(BaseModel):
+    """passes: of every run over each training photo, whatever its method's phases; None: all runs have the same
+    epochs, as in the paper."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     preset: str
     seeds: tuple[int, ...]
     folds: int = 1
+    passes: int | None = None
     set: Settings = {}
 
 
@@ -55,10 +61,12 @@ class Reproduction(BaseModel):
 
 @dataclass(frozen=True)
 class Budget:
-    """How much a table may cost; None for what its scale says. size: side of the input in pixels."""
+    """How much a table may cost; None for what its scale says. epochs: of every run; passes: of every run over each
+    training photo, of which a method with four phases has four in an epoch; size: side of the input in pixels."""
 
     scale: Scale = "paper"
     epochs: int | None = None
+    passes: int | None = None
     seeds: int | None = None
     size: int | None = None
 
@@ -80,9 +88,17 @@ def read_reproduction(name: str) -> Reproduction:
 
 
 def write_plan(table: Reproduction, budget: Budget, path: Path) -> None:
-    """The table as a plan of pmsi-sweep."""
+    """The table as a plan of pmsi-sweep. Raises PmsiError for a budget in both epochs and passes."""
+    if budget.epochs and budget.passes:
+        raise PmsiError("--epochs and --passes both say how long a run is: give one of them")
     scale = table.paper_scale if budget.scale == "paper" else table.small_scale
-    settings = dict(scale.set)
+    settings, recipes = dict(scale.set), table.recipes
+    passes = None if budget.epochs else budget.passes or scale.passes
+    if passes:
+        recipes = {
+            name: {**own, "train.epochs": max(1, round(passes / _phases(scale.preset, {**settings, **own})))}
+            for name, own in recipes.items()
+        }
     if budget.epochs:
         settings["train.epochs"] = budget.epochs
     if budget.size:
@@ -93,9 +109,14 @@ def write_plan(table: Reproduction, budget: Budget, path: Path) -> None:
         "seeds": list(range(budget.seeds)) if budget.seeds else list(scale.seeds),
         "preset": scale.preset,
         "set": settings,
-        "recipes": table.recipes,
+        "recipes": recipes,
     }
     write_text(path, f"# {table.title}\n" + yaml.safe_dump(plan, sort_keys=False, width=120))
+
+
+def _phases(preset: str, settings: Settings) -> int:
+    config = load_config(preset, settings)
+    return len(phases(config, build_network(config, num_classes=2, load_weights=False).head_names))
 
 
 def printed(table: Reproduction, layout: str) -> Printed:
