@@ -7,6 +7,7 @@ import pytest
 from pmsi_mobile.commands.reproduce import main
 from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.data.official import PUBLISHED
+from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.experiments.plan import read_plan
 from pmsi_mobile.experiments.reproduced import collect, markdown
 from pmsi_mobile.experiments.reproduction import TABLES, Budget, printed, read_reproduction, write_plan
@@ -25,12 +26,25 @@ def test_every_row_and_column_has_what_the_paper_prints_and_a_plan_at_both_scale
         assert data in PUBLISHED
         assert list(rows) == list(table.recipes)
         assert {len(values) for values in rows.values()} == {len(table.columns)}
-    for scale, side, epochs in (("paper", 448, 150), ("small", 128, 8)):
+    for scale, side in (("paper", 448), ("small", 96)):
         write_plan(table, Budget(scale), tmp_path / "plan.yaml")
         plan = read_plan(tmp_path / "plan.yaml")
         assert plan.recipes == tuple(table.recipes)
         assert {run.config.preprocessing.crop for run in plan.runs} == {side}
-        assert {run.config.train.epochs for run in plan.runs} == {epochs}
+        if scale == "paper":
+            assert {run.config.train.epochs for run in plan.runs} == {150}
+
+
+def test_a_budget_in_passes_gives_a_method_with_more_phases_fewer_epochs(tmp_path):
+    for budget in (Budget("small"), Budget("paper", passes=12)):
+        write_plan(read_reproduction("table3"), budget, tmp_path / "plan.yaml")
+        epochs = {run.recipe: run.config.train.epochs for run in read_plan(tmp_path / "plan.yaml").runs}
+        assert epochs == {"baseline": 12, "+ M": 12, "+ P": 3, "+ P & M": 3, "+ P & R": 3, "+ P & M & R": 3}
+    write_plan(read_reproduction("table2"), Budget("small"), tmp_path / "plan.yaml")
+    stages = {run.config.model.stages: run.config.train.epochs for run in read_plan(tmp_path / "plan.yaml").runs}
+    assert stages == {1: 6, 2: 4, 3: 3, 4: 2, 5: 2}
+    with pytest.raises(PmsiError, match="--epochs and --passes"):
+        write_plan(read_reproduction("table3"), Budget("small", epochs=1, passes=4), tmp_path / "plan.yaml")
 
 
 def test_a_budget_overrules_the_scale(tmp_path):
@@ -90,6 +104,19 @@ def test_a_table_is_trained_corrupted_and_printed_beside_the_papers(tmp_path, mo
     assert (tmp_path / "out" / "table.png").stat().st_size > 0
     assert (tmp_path / "out" / "birds" / "explanation.png").stat().st_size > 0
     assert "Table VII" in capsys.readouterr().out
+
+    # A table beside it has a row with the same settings under another name, and one with others.
+    other = table.model_copy(update={"recipes": {"same": {"method": "baseline"}, "other": {"method": "pc"}}})
+    other = other.model_copy(update={"paper": {"CUB-200-2011": {row: [80.0] * 3 for row in other.recipes}}})
+    monkeypatch.setattr("pmsi_mobile.experiments.reproduction.read_reproduction", lambda name: other)
+    options[options.index(tmp_path / "out")] = tmp_path / "beside"
+    assert call(main, monkeypatch, "table6", *options) == 0
+    assert "taken from another table: same, fold 0, seed 0" in capsys.readouterr().err
+    here, there = (tmp_path / place / "birds" / "runs" for place in ("beside", "out"))
+    ours, theirs = here / "same" / "fold0-seed0", there / "baseline" / "fold0-seed0"
+    for name in ("ckpt.pt", "predictions.csv", "metrics.csv"):
+        assert (ours / name).read_bytes() == (theirs / name).read_bytes()
+    assert (here / "other" / "fold0-seed0" / "log.txt").is_file()
 
 
 def test_what_cannot_be_reproduced_is_one_line(monkeypatch, capsys):
