@@ -69,7 +69,9 @@ def draw(explanations: Sequence[Explanation], classes: Sequence[str], path: Path
     rows = figure.subplots(len(explanations), 1 + len(names), squeeze=False)
     for row, explanation in zip(rows, explanations, strict=True):
         [name], fonts = plot_names([classes[explanation.label]])
-        row[0].set_title(f"{name}, {explanation.probability:.0%}", fontsize=7, family=fonts, parse_math=False)
+        row[0].set_title(
+            f"{name}\n{explanation.probability:.0%}", fontsize=min(7, 280 / len(name)), family=fonts, parse_math=False
+        )
         for axis, title in zip(row[1:], names, strict=True):
             axis.set_title(title, fontsize=8)
         for axis in row:

@@ -36,7 +36,7 @@ def explain(
 
     from pmsi_mobile import explanations
     from pmsi_mobile.checkpoint import load_checkpoint
-    from pmsi_mobile.data.splits import open_data
+    from pmsi_mobile.data.splits import known_photos, open_data
 
     loaded = load_checkpoint(checkpoint)
     if of and of not in loaded.classes:
@@ -51,7 +51,13 @@ def explain(
         data = open_data(birds, val_fraction=0, test_fraction=0, seed=0)
         if data.classes != loaded.classes:
             raise PmsiError(f"{birds} has other species than the checkpoint: give the birds that it was trained on")
-        held_out = data.test or data.val
+        known = known_photos(checkpoint.parent / "data.json", loaded.classes, loaded.trained_on)
+        everything = (*data.train, *data.val, *data.test)
+        # Its folds may have split the birds otherwise than their folders do.
+        unseen = [photo for photo in everything if known.get(photo.digest, "test") == "test"]
+        held_out = unseen if known else data.test or data.val
+        if not held_out:
+            raise PmsiError(f"{birds} has no birds but those that the network was trained or chosen on: draw others")
         with progress("pointing") as report:
             scores = explanations.pointing_game(loaded, held_out, birds, lambda done: report(done, len(held_out)))
         for name, share in scores.items():

@@ -1,5 +1,8 @@
 """Where a network looks: Grad-CAM's maps, the picture, the pointing game."""
 
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ import torch
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.commands.explain import main
 from pmsi_mobile.data.birds import write_birds
-from pmsi_mobile.data.splits import open_data
+from pmsi_mobile.data.splits import open_data, save_data
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.explanations import Explanation, explain, near, pointing_game
 from pmsi_mobile.methods.activation_maps import gradient_maps
@@ -85,3 +88,24 @@ def test_pmsi_explain_draws_and_scores(folder, tmp_path, monkeypatch, capsys):
     assert call(main, monkeypatch, folder / "ckpt.pt") == 2
     assert call(main, monkeypatch, folder / "ckpt.pt", photo, "--class", "no bird") == 2
     assert "no such class" in capsys.readouterr().err
+
+
+def test_pointing_takes_no_bird_that_the_run_trained_on(folder, tmp_path, monkeypatch, capsys):
+    birds = folder / "birds"
+    data = open_data(birds, val_fraction=0, test_fraction=0, seed=0)
+    # A fold of a sweep: two of the folder's test photos were trained on, two of its training photos were not.
+    fold = replace(data, train=(*data.train[2:], *data.test[:2]), val=(), test=(*data.train[:2], *data.test[2:]))
+    shutil.copy(folder / "ckpt.pt", tmp_path)
+    save_data(fold, tmp_path / "data.json")
+    played = []
+
+    def listen(checkpoint, photos, root, progress):
+        played.extend(photos)
+        return {}
+
+    monkeypatch.setattr("pmsi_mobile.explanations.pointing_game", listen)
+    assert call(main, monkeypatch, tmp_path / "ckpt.pt", "--birds", birds) == 0
+    assert {photo.path for photo in played} == {photo.path for photo in (*fold.test, *data.val)}
+    save_data(replace(fold, train=(*data.train, *data.val, *data.test), test=()), tmp_path / "data.json")
+    assert call(main, monkeypatch, tmp_path / "ckpt.pt", "--birds", birds) == 2
+    assert "draw others" in capsys.readouterr().err
