@@ -16,6 +16,7 @@ def confidence_lines(heads: Mapping[str, Confidence]) -> list[str]:
     temperatures = [f"{confidence.temperature:.2f}{_NAMES[head]}" for head, confidence in heads.items()]
     return [
         f"calibrated on {shipped.photos} photos: temperature {', '.join(temperatures)}",
+        *filter(None, [shipped.too_few]),
         *(f"answers {100 * right:g} % right: {_promise(shipped, right)}" for right in RIGHT),
         f"(with {100 * (1 - ERROR):g} % confidence, for photos from where those came from)",
         f"none of the classes: {_unknown(shipped)}",

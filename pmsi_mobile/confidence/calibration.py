@@ -7,7 +7,7 @@ from torch import Tensor
 from pmsi_mobile.confidence.measures import first_and_correct
 from pmsi_mobile.confidence.promises import promises
 from pmsi_mobile.confidence.record import Confidence
-from pmsi_mobile.confidence.temperature import fit_temperature
+from pmsi_mobile.confidence.temperature import fit_temperature, photos_wanted
 from pmsi_mobile.confidence.unknown import find_threshold, unknown_scores
 from pmsi_mobile.network.mixing import mix
 
@@ -35,5 +35,13 @@ def _calibrate(heads: Tensor, labels: Tensor, rule: str) -> Confidence:
     temperature = 1.0 if averaged else fit_temperature(summed, true)
     probabilities = mix(heads.double(), rule, temperature).numpy()
     found = promises(*first_and_correct(probabilities, true))
-    unknown = None if averaged else find_threshold(unknown_scores(summed / temperature))
-    return Confidence(temperature=temperature, photos=len(true), answers=found, unknown=unknown)
+    if averaged:
+        return Confidence(photos=len(true), answers=found)
+    wanted = photos_wanted(summed, temperature)
+    return Confidence(
+        temperature=temperature,
+        photos=len(true),
+        answers=found,
+        unknown=find_threshold(unknown_scores(summed / temperature)),
+        wanted=wanted if wanted > len(true) else None,
+    )

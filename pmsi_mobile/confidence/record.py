@@ -38,19 +38,28 @@ class Confidence(_Part):
     """The promises that the photos support."""
     unknown: Unknown | None = None
     """Null where no score says that a photo is of no class."""
+    wanted: int | None = Field(None, gt=0)
+    """About how many photos the temperature would take to be known well; null where those that there were do."""
 
     def threshold(self, right: float) -> float | None:
         """From which first probability on that share of answers is right; None where nothing is promised."""
         return next((answers.threshold for answers in self.answers if answers.right == right), None)
 
+    @property
+    def too_few(self) -> str | None:
+        """That the photos were too few, in words; None where they were not."""
+        if self.wanted is None:
+            return None
+        return f"{self.photos} photos are too few for a temperature that is certain: about {self.wanted} would do"
+
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without_null(handler(self), "unknown")
+        return without_null(handler(self), "unknown", "wanted")
 
 
-def without_null(fields: dict[str, Any], later: str) -> dict[str, Any]:
-    """Without the field `later` where it is null: readers of versions that did not know it refuse it."""
-    return {name: value for name, value in fields.items() if name != later or value is not None}
+def without_null(fields: dict[str, Any], *later: str) -> dict[str, Any]:
+    """Without those of the fields `later` that are null: readers of versions that did not know them refuse them."""
+    return {name: value for name, value in fields.items() if name not in later or value is not None}
 
 
 NOT_CALIBRATED = Confidence()

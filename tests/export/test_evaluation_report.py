@@ -77,7 +77,7 @@ def evaluation(tmp_path) -> Evaluation:
         picture(index).save(path)
         photos.append(Photo(path, int(label)))
     promise = Answers(right=0.9, threshold=0.95, coverage=0.1)
-    confidence = {"mix": Confidence(temperature=2.0, photos=99, answers=(promise,))}
+    confidence = {"mix": Confidence(temperature=2.0, photos=99, answers=(promise,), wanted=160)}
     model = Model(tmp_path / f"m{EVIL[:9]}.pt", "0" * 64, CLASSES, confidence, None, frozenset(), lambda *_: None)
     kinds = {"uncalibrated": SCORES**2 / (SCORES**2).sum(axis=1, keepdims=True), "calibrated": SCORES}
     predictions = Predictions({"S5": SCORES, "mix": SCORES}, {"mix": kinds})
@@ -91,6 +91,7 @@ def test_the_page_says_what_was_found_and_escapes_what_comes_from_files(evaluati
     words = re.sub(r"\s+", " ", page)
     assert "86.7 % right (95 % interval 70.3 % to 94.7 %)." in words
     assert "Here 0.0 % of the 3 % that have it are right" in words
+    assert "99 photos are too few for a temperature that is certain: about 160 would do." in words
     assert "1 of 30 photos, held against 1 training photos" in words
     assert "looks like" in words
     assert "<img src=x" not in page

@@ -93,11 +93,12 @@ def test_promises_resizes_and_gates_come_from_the_contracts(job):
     )  # fmt: skip
     parity = contract.parity.model_copy(update={"photos": measured, "status": "failed", "reason": "SQNR <9 | dB"})
     answers = Answers(right=0.95, threshold=0.612, coverage=0.7)
-    confidence = {"temperature": 2.5, "photos": 300, "answers": (answers,)}
+    confidence = {"temperature": 2.5, "photos": 300, "answers": (answers,), "wanted": 700}
     resizes = ResizeAccuracy(photos=200, antialias=0.915, bilinear=0.9, nearest=0.8, area=0.91)
     values = contract.model_dump() | {"parity": parity, "confidence": confidence, "resizes": resizes}
     text = card(job, Contract.model_validate(values))
-    assert "Calibrated on 300 photos (temperature 2.50, in the files)." in text
+    too_few = "300 photos are too few for a temperature that is certain: about 700 would do"
+    assert f"Calibrated on 300 photos (temperature 2.50, in the files). These {too_few}." in text
     assert (
         "- 95 % of the answers are right from a first probability of 0.612 on, which 70 % of those photos had" in text
     )

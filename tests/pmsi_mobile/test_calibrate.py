@@ -56,6 +56,7 @@ def test_a_checkpoint_is_calibrated_later_on_the_same_photos(checkpoint, trained
     assert call(calibrate, monkeypatch, checkpoint, birds) == 0
     printed = capsys.readouterr()
     assert f"calibrated on {VALIDATING} photos: temperature" in printed.out
+    assert f"{VALIDATING} photos are too few for a temperature that is certain: about " in printed.out
     assert "99 % right: too few photos to promise that" in printed.out
     assert "none of the classes: above an unknown score of " in printed.out
     assert "left out 12 photos that the run was trained on" in printed.err

@@ -10,11 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pmsi_mobile.checkpoint import load_checkpoint, save_checkpoint
+from pmsi_mobile.commands._confidence_output import confidence_lines
 from pmsi_mobile.confidence.calibration import FEWEST, calibrate
 from pmsi_mobile.confidence.measures import calibration_error, first_and_correct, measure, reliability, risk_coverage
 from pmsi_mobile.confidence.promises import ERROR, kept, promises
 from pmsi_mobile.confidence.record import NOT_CALIBRATED, Answers, Confidence, Unknown
-from pmsi_mobile.confidence.temperature import COLDEST, fit_temperature, softmax
+from pmsi_mobile.confidence.temperature import COLDEST, KNOWN, fit_temperature, photos_wanted, softmax
 from pmsi_mobile.confidence.unknown import KEPT, find_threshold, unknown_scores
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.network.mixing import mix
@@ -26,8 +27,22 @@ CLASSES = 6
 def photos(random, count, heat=1.0):
     """Logits [count, CLASSES], `heat` times as large as they should be, and the labels."""
     logits = random.normal(size=(count, CLASSES)) * random.gamma(2, 2, size=(count, 1))
-    labels = np.array([random.choice(CLASSES, p=row) for row in softmax(logits)])
-    return logits * heat, labels
+    return logits * heat, drawn(random, logits)
+
+
+def drawn(random, logits):
+    """Labels with the probabilities that the logits say."""
+    return (logits + random.gumbel(size=logits.shape)).argmax(axis=1)
+
+
+def sharp_photos(random, count):
+    """Of a network that is right nine times in ten, as sure as it should be."""
+    logits = 4 * photos(random, count)[0]
+    return logits, drawn(random, logits)
+
+
+def split(parts, *arrays):
+    return [np.array_split(array, parts) for array in arrays]
 
 
 @settings(deadline=None)
@@ -53,11 +68,34 @@ def test_the_fitted_temperature_has_the_least_likelihood_loss():
     assert min(losses, key=losses.get) == 1.0
 
 
+@pytest.mark.parametrize("heat", [0.5, 1.0, 2.0])
+def test_few_photos_of_a_network_that_is_mostly_right_do_not_make_it_unsure(heat):
+    """A further photo of any class (Platt 1999) doubled the temperature here: it weighs like many wrong answers."""
+    random = np.random.default_rng(10)
+    logits, labels = sharp_photos(random, 6000)
+    assert (logits.argmax(axis=1) == labels).mean() == pytest.approx(0.9, abs=0.02)
+    found = [fit_temperature(heat * part, truth) for part, truth in zip(*split(100, logits, labels), strict=True)]
+    assert np.exp(np.mean(np.log(found))) == pytest.approx(heat, rel=0.25)
+
+
 def test_a_network_without_a_mistake_is_not_made_sure_beyond_measure():
     logits = np.eye(CLASSES)[np.arange(60) % CLASSES] * 5
     temperature = fit_temperature(logits, np.arange(60) % CLASSES)
-    assert temperature > COLDEST
-    assert 1 - 2 / 60 < softmax(logits / temperature).max() < 1 - 0.5 / 60
+    assert 0.5 < temperature < 1
+    assert softmax(logits / temperature).max() < 1 - 0.1 / 60
+
+
+def test_so_many_photos_as_are_wanted_determine_the_temperature():
+    random = np.random.default_rng(11)
+    logits, labels = sharp_photos(random, 60_000)
+    wanted = np.median([photos_wanted(part, 1.0) for part in split(600, logits)[0]])
+    assert 60 < wanted < 600
+    parts = len(logits) // int(wanted)
+    found = [fit_temperature(part, truth) for part, truth in zip(*split(parts, logits, labels), strict=True)]
+    assert np.std(np.log(found)) == pytest.approx(KNOWN, rel=0.2)
+    # As few of them tell how many.
+    few = [photos_wanted(part, 1.0) for part in split(1000, logits)[0]]
+    assert np.median(few) == pytest.approx(wanted, rel=0.2)
 
 
 def test_labels_that_have_nothing_to_do_with_the_logits_make_it_unsure():
@@ -108,7 +146,7 @@ def test_mix_and_concat_have_a_temperature_each_and_few_photos_none():
     logits, labels = photos(np.random.default_rng(6), 400)
     heads = torch.tensor(np.stack([logits, logits, logits], axis=1))
     found = calibrate(heads, torch.tensor(labels), "logits")
-    assert found["mix"].temperature == pytest.approx(3 * found["concat"].temperature, rel=1e-3)
+    assert found["mix"].temperature == pytest.approx(3 * found["concat"].temperature, rel=0.05)
     assert found["mix"].photos == 400
     averaged = calibrate(heads, torch.tensor(labels), "probabilities")
     assert averaged["mix"].temperature == 1
@@ -191,9 +229,23 @@ def test_the_unknown_threshold_is_of_calibrated_logits():
     assert calibrate(heads, torch.tensor(labels), "probabilities")["mix"].unknown is None
 
 
-def test_a_confidence_without_the_unknown_is_written_as_before():
-    assert "unknown" not in Confidence(temperature=2.0, photos=60).model_dump()
-    known = Confidence(photos=60, unknown=Unknown(kept=0.95, threshold=-3.0))
+def test_too_few_photos_are_told_with_how_many_would_do():
+    logits, labels = sharp_photos(np.random.default_rng(12), 2000)
+    few, many = (
+        calibrate(torch.tensor(logits[:n])[:, None], torch.tensor(labels[:n]), "logits")["mix"] for n in (60, 2000)
+    )
+    assert 100 < few.wanted < 600
+    assert many.wanted is None
+    [told] = [line for line in confidence_lines({"mix": few}) if "too few for" in line]
+    assert told == f"60 photos are too few for a temperature that is certain: about {few.wanted} would do"
+    assert not [line for line in confidence_lines({"mix": many}) if "too few for" in line]
+    heads = torch.tensor(np.stack([logits[:60], logits[:60]], axis=1))
+    assert calibrate(heads, torch.tensor(labels[:60]), "probabilities")["mix"].wanted is None
+
+
+def test_a_confidence_without_what_was_added_later_is_written_as_before():
+    assert set(Confidence(temperature=2.0, photos=60).model_dump()) == {"temperature", "photos", "answers"}
+    known = Confidence(photos=60, unknown=Unknown(kept=0.95, threshold=-3.0), wanted=200)
     assert Confidence.model_validate(known.model_dump()) == known
 
 

@@ -29,6 +29,8 @@ def print_figures(figures: Figures, title: str) -> None:
     """Tables of heads and of probabilities, and a line for each promise."""
     for table in (_heads(figures, title), _probabilities(figures)):
         console_for(table).print(table)
+    if figures.too_few:
+        say(f"calibration: {figures.too_few}")
     for line in _promise_lines(figures.promises):
         say(line)
 

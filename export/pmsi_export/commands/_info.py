@@ -50,6 +50,8 @@ def _lines(model: Path, contract: "Contract") -> Iterator[tuple[str, str]]:
         yield "by resize", f"top-1 on {photos} photos: {', '.join(f'{way} {top1:.1%}' for way, top1 in shares.items())}"
     if confidence := contract.confidence:
         yield "calibrated", f"on {confidence.photos} photos, temperature {confidence.temperature:.2f}, in the graph"
+        if confidence.too_few:
+            yield "", confidence.too_few
         for answers in confidence.answers:
             right, threshold = f"{answers.right:.0%} right", f"from a first probability of {answers.threshold:.3f} on"
             yield "answers", f"{right} {threshold}, which {answers.coverage:.0%} of the photos had"

@@ -29,8 +29,8 @@ class Figures:
 
     heads: the shipped one last. worth, temperatures: by prediction, the first of which is shipped; worth by how its
     probabilities are calibrated. reliability [bins, 2], risk [N]: of the shipped prediction, by the same. promises:
-    what became of them. confusion: counts [K, K] of the shipped prediction, true class by row; classes: each of its
-    rows in short.
+    what became of them. too_few: that the photos of its calibration were, in words; None where they were not.
+    confusion: counts [K, K] of the shipped prediction, true class by row; classes: each of its rows in short.
     """
 
     photos: int
@@ -40,6 +40,7 @@ class Figures:
     reliability: Mapping[str, NDArray[np.float64]]
     risk: Mapping[str, NDArray[np.float64]]
     promises: tuple[Kept, ...]
+    too_few: str | None
     confusion: NDArray[np.int64]
     classes: tuple[ClassAccuracy, ...]
 
@@ -68,6 +69,7 @@ def figures_of(predictions: Predictions, labels: NDArray[np.int64], model: Model
         reliability={kind: reliability(*verdict) for kind, verdict in verdicts.items()},
         risk={kind: risk_coverage(*verdict) for kind, verdict in verdicts.items()},
         promises=kept(model.confidence[shipped].answers, *list(verdicts.values())[-1]),
+        too_few=model.confidence[shipped].too_few,
         confusion=confusion,
         classes=per_class(confusion, model.classes),
     )

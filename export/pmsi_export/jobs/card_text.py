@@ -132,7 +132,10 @@ def _calibration(contract: Contract) -> Iterator[str]:
     if confidence is None:
         yield "Not calibrated: a probability of 80 % does not mean that 80 of 100 such answers are right."
     else:
-        yield f"Calibrated on {confidence.photos} photos (temperature {confidence.temperature:.2f}, in the files)."
+        calibrated = (
+            f"Calibrated on {confidence.photos} photos (temperature {confidence.temperature:.2f}, in the files)."
+        )
+        yield f"{calibrated} These {confidence.too_few}." if confidence.too_few else calibrated
         if confidence.answers:
             yield "With 95 % confidence, for photos from where those came from:"
             yield ""
