@@ -9,8 +9,8 @@ COLDEST, HOTTEST = 0.01, 100.0
 PRIOR = 0.5
 """Standard deviation of the logarithm of temperatures about 0, before any photo is seen."""
 KNOWN = 0.125
-"""Standard deviation of a temperature's logarithm at which it counts as known: it then costs about a point of
-calibration error, in nine cases of ten less."""
+"""Standard deviation of a temperature's logarithm at which it counts as known: it costs about a point of calibration
+error then, in nine cases of ten less."""
 MUTE = 1e-6
 """Information of a photo that says next to nothing: all its logits are the same, or one is far above all others."""
 _HALVINGS = 60
