@@ -1,4 +1,4 @@
-"""What a run leaves to read and look at: metrics.csv, TensorBoard, heads.csv, curves.png."""
+"""What a run leaves to read and look at: metrics.csv, TensorBoard, heads.csv, curves.png, predictions.csv."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
 Row = dict[str, float]
+PREDICTIONS = "predictions.csv"
+"""A row per test photo, the last file that a run writes."""
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, float | str]]) -> None:

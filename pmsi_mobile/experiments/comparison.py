@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.experiments.execute import is_done
 from pmsi_mobile.experiments.plan import Plan
-from pmsi_mobile.training.outcome import PREDICTIONS
+from pmsi_mobile.records import PREDICTIONS
 
 DRAWS = 10_000
 _CHUNK = 500

@@ -3,14 +3,16 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import yaml
 
+from pmsi_mobile.experiments.locks import in_turn
 from pmsi_mobile.experiments.plan import Run
-from pmsi_mobile.training.outcome import PREDICTIONS
+from pmsi_mobile.records import PREDICTIONS
 
 CHECKPOINT = "ckpt.pt"
 LOG = "log.txt"
@@ -36,28 +38,47 @@ def execute(
     """Train a run of the sweep in `root` to its end, from where an earlier process left it; its output goes to
     log.txt in its folder. `started` is told the process.
 
+    The training process saves its state and ends when an exception stops this function, or when this process is
+    killed; whoever comes next waits until it has.
     Raises RunFailed when it ends without a result.
     """
     folder = root / run.folder
-    folder.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-    with open(folder / LOG, "ab") as log:
-        process = subprocess.Popen(
-            command_line(run, root, data), stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
-        )
-        if started:
-            started(process)
-        code = process.wait()
+    with in_turn(folder) as descriptors:
+        if is_done(root, run):
+            return  # By the process that was waited for.
+        with (
+            open(folder / LOG, "ab") as log,
+            subprocess.Popen(
+                command_line(run, root, data),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                pass_fds=descriptors,
+            ) as process,
+        ):
+            if started:
+                started(process)
+            try:
+                # Not wait(): Ray cancels a task by an exception that a thread gets only while it is at work in Python.
+                while process.poll() is None:
+                    time.sleep(0.1)
+            finally:
+                process.terminate()
+                code = process.wait()
     if code or not is_done(root, run):
-        with open(folder / LOG, "rb") as log:
-            raise RunFailed(f"{run.recipe}, fold {run.fold}, seed {run.seed}: {_last_line(log)} (see {folder / LOG})")
+        with open(folder / LOG, "rb") as written:
+            last = _last_line(written)
+        raise RunFailed(f"{run.recipe}, fold {run.fold}, seed {run.seed}: {last} (see {folder / LOG})")
 
 
 def command_line(run: Run, root: Path, data: Path) -> list[str]:
     """What is run: pmsi-train with everything that the run says."""
     folder = root / run.folder
     # -P: a file in the current folder must not pass for a module.
-    command = [sys.executable, "-P", "-m", "pmsi_mobile.commands.train", str(data), "--output", str(folder)]
+    command = [sys.executable, "-P", "-m", "pmsi_mobile.experiments.child", "pmsi_mobile.commands.train"]
+    command += [str(data), "--output", str(folder)]
     command += ["--split", str(split_record(root, run.fold)), *(["--preset", run.preset] if run.preset else [])]
     weights = {"model.weights": str(root / run.backbone_of / CHECKPOINT)} if run.backbone_of else {}
     for key, value in {**run.settings, **weights}.items():

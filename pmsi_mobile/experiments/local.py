@@ -1,18 +1,12 @@
 """The runs of a plan side by side on this machine."""
 
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from pathlib import Path
 
-try:
-    import fcntl
-except ImportError:  # Windows: two sweeps in one folder are not told from each other there.
-    fcntl = None  # type: ignore[assignment]
-
-from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.experiments.execute import RunFailed, execute
+from pmsi_mobile.experiments.locks import alone
 from pmsi_mobile.experiments.plan import Run
 
 
@@ -31,7 +25,7 @@ def run_all(
     told so and not trained. An interrupt ends all processes, which save their state.
     Raises PmsiError while another process trains runs in `root`.
     """
-    with _alone(root), ThreadPoolExecutor(jobs) as pool:
+    with alone(root), ThreadPoolExecutor(jobs) as pool:
         processes: list[subprocess.Popen[bytes]] = []
         try:
             _schedule(
@@ -74,20 +68,3 @@ def _schedule(
             else:
                 undone.discard(run.folder)
                 ended(run, None)
-
-
-@contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Hold the sweep's folder; the system gives it free when the process ends, however that ends."""
-    if fcntl is None:
-        yield
-        return
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise PmsiError(
-                f"another pmsi-sweep is at work in {root}: wait for it, or choose another --output"
-            ) from None
-        yield

@@ -20,7 +20,6 @@ from pmsi_mobile.training.golden_samples import golden_samples
 
 Heads = dict[str, dict[str, float]]
 """As `evaluation.accuracies` gives them."""
-PREDICTIONS = "predictions.csv"
 
 
 def weights_of(network: nn.Module) -> dict[str, Tensor]:
@@ -79,7 +78,7 @@ def write_end(
         figures = calibration(test, "mix", rule, checkpoint.confidence_of().temperature)
         worth = {name: asdict(each) for name, each in figures.items()}
         metrics["test"] = {"photos": len(data.test), "heads": heads, "confidence": worth}
-        write_predictions(folder / PREDICTIONS, data.test, data.root, test, checkpoint)
+        write_predictions(folder / records.PREDICTIONS, data.test, data.root, test, checkpoint)
     save_checkpoint(replace(checkpoint, metrics=metrics), folder / "ckpt.pt")
     records.plot_curves(folder / "curves.png", history)
     rows: list[dict[str, float | str]] = [

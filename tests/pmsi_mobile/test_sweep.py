@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import yaml
 from pmsi_mobile.data.birds import write_birds
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.experiments.comparison import paired_difference
-from pmsi_mobile.experiments.execute import RunFailed, command_line
+from pmsi_mobile.experiments.execute import RunFailed, command_line, execute
 from pmsi_mobile.experiments.local import run_all
 from pmsi_mobile.experiments.plan import read_plan
 
@@ -154,6 +155,46 @@ def test_runs_wait_for_their_teachers_and_a_failed_teacher_stops_its_students_al
     assert told["bad"] == "no luck"
     assert "learns from failed" in told["orphan"]
     assert sorted(begun) == ["bad", "good", "pupil"]
+
+
+TRAINING = """
+import signal, sys, time
+from pathlib import Path
+
+def save(*_):
+    time.sleep(0.5)
+    Path("saved").touch()
+    sys.exit()
+
+def main():
+    if Path("saved").exists():
+        Path(sys.argv[1], "predictions.csv").touch()
+        return
+    signal.signal(signal.SIGTERM, save)
+    Path("begun").touch()
+    time.sleep(600)
+"""
+
+
+def test_a_run_whose_parent_is_killed_saves_its_state_before_the_next_process_takes_it_up(tmp_path, monkeypatch):
+    (run,) = read_plan(plan_file(tmp_path, recipes={"a": None})).runs
+    (tmp_path / "training.py").write_text(TRAINING)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+
+    def stand_in(*arguments):
+        *python, module, _, _ = itertools.takewhile(lambda word: word != "--output", command_line(*arguments))
+        return [*python, module, "training", str(tmp_path / run.folder)]
+
+    monkeypatch.setattr("pmsi_mobile.experiments.execute.command_line", stand_in)
+    first = multiprocessing.get_context("fork").Process(target=execute, args=(run, tmp_path, tmp_path))
+    first.start()
+    while not (tmp_path / "begun").exists():
+        assert first.is_alive()
+        time.sleep(0.1)
+    first.kill()
+    execute(run, tmp_path, tmp_path)
+    assert (tmp_path / "saved").exists()
 
 
 def test_a_sweep_trains_compares_and_skips_what_is_done(tmp_path):
