@@ -7,6 +7,7 @@ EXTRAS = {
     "torch": "train",
     "torchvision": "train",
     "timm": "timm",
+    "ray": "ray",
     "ai_edge_litert": "litert",
     "onnxruntime": "onnxruntime",
     "litert_torch": "tflite",

@@ -49,6 +49,7 @@ FILES = {
     "pmsi_mobile/test_speed.py",
     "pmsi_mobile/test_starting.py",
     "pmsi_mobile/test_sweep.py",
+    "pmsi_mobile/test_sweep_on_ray.py",
     "pmsi_mobile/test_training.py",
 }
 FIXTURES = {"exported", "shared"}

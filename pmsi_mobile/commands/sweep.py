@@ -1,6 +1,7 @@
 """`pmsi-sweep`: a plan of training runs in, a table that compares them out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,11 +23,21 @@ def sweep(
     plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="YAML: recipes, seeds, folds, grid.")],
     data: Annotated[Path | None, typer.Option(help="Folder of photos [default: the plan's].")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the sweep [default: sweeps/<name of PLAN>].")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side, with one thread each.")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs side by side, with one thread each [default: 1].")
+    ] = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrule a setting of every recipe.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the runs cost, and train nothing.")] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Train on a Ray cluster, one run per GPU (or core, where it has none): auto (the cluster that this "
+            "machine belongs to), local (all of this machine) or HOST:PORT.",
+        ),
+    ] = None,
 ) -> None:
     """Train every recipe of PLAN on every fold and seed, and compare them photo by photo.
 
@@ -36,25 +47,35 @@ def sweep(
     from pmsi_mobile.experiments.plan import read_plan
     from pmsi_mobile.files import check_photo_folder
 
+    if ray and jobs:
+        raise PmsiError("--jobs is not for --ray: as many runs as the cluster has room for are side by side")
     plan = read_plan(plan_file, parse_assignments(assignments or []))
     photos = data or plan.data
     if photos is None:
         raise PmsiError(f"{plan_file} names no data: add 'data: FOLDER' to it, or pass --data FOLDER")
     check_photo_folder(photos)
-    run_sweep(plan, photos, output or Path("sweeps") / plan_file.stem, jobs, dry_run=dry_run)
+    run_sweep(plan, photos, output or Path("sweeps") / plan_file.stem, jobs or 1, ray=ray, dry_run=dry_run)
 
 
 def run_sweep(
-    plan: "Plan", photos: Path, root: Path, jobs: int, *, dry_run: bool = False, others: Iterable[Path] = ()
+    plan: "Plan",
+    photos: Path,
+    root: Path,
+    jobs: int,
+    *,
+    ray: str | None = None,
+    dry_run: bool = False,
+    others: Iterable[Path] = (),
 ) -> None:
-    """The sweep of `plan` in `root`. others: folders of sweeps whose finished runs are taken over where they are the
-    same.
+    """The sweep of `plan` in `root`, `jobs` runs at a time or on the Ray cluster at the address `ray`. others: folders
+    of sweeps whose finished runs are taken over where they are the same.
 
     Raises MeasurementError when runs failed, after the others have ended.
     """
     from pmsi_mobile.console.terminal import plain_console
     from pmsi_mobile.files import check_writable
 
+    run_all = _runner(jobs, ray)
     check_writable(root, photos)
     console = plain_console(err=True)
     folds = _folds(plan, photos, root, console)
@@ -70,11 +91,22 @@ def run_sweep(
     for run in take_over(left, root, others):
         left.remove(run)
         console.print(escaped(f"taken from another table: {run.recipe}, fold {run.fold}, seed {run.seed}"))
-    failures = _train(left, len(plan.runs), root, photos, jobs, console)
+    failures = _train(left, len(plan.runs), root, photos, run_all, console)
     _print_table(plan, root)
     if failures:
         raise MeasurementError(f"{len(failures)} of {len(plan.runs)} runs failed; the same command tries them again")
     say(f"next: read {root / 'table.md'}")
+
+
+def _runner(jobs: int, ray: str | None) -> Callable[..., None]:
+    """What trains runs: here, or on the Ray cluster at an address."""
+    if ray:
+        from pmsi_mobile.experiments import on_ray
+
+        return partial(on_ray.run_all, address=ray)
+    from pmsi_mobile.experiments import local
+
+    return partial(local.run_all, jobs=jobs)
 
 
 def _folds(plan: "Plan", photos: Path, root: Path, console: "Console") -> "list[DataSet]":
@@ -141,10 +173,11 @@ def _print_cost(plan: "Plan", left: "Sequence[Run]", folds: "list[DataSet]", job
     typer.echo(f"{total_hours(costs, undone, jobs):.1f} hours with --jobs {jobs}, without reading photos")
 
 
-def _train(left: "Sequence[Run]", total: int, root: Path, photos: Path, jobs: int, console: "Console") -> "list[Run]":
+def _train(
+    left: "Sequence[Run]", total: int, root: Path, photos: Path, run_all: Callable[..., None], console: "Console"
+) -> "list[Run]":
     """Train what is left; the runs that failed."""
     from pmsi_mobile.console.progress import progress
-    from pmsi_mobile.experiments.local import run_all
 
     failures = []
     done = total - len(left)
@@ -167,7 +200,7 @@ def _train(left: "Sequence[Run]", total: int, root: Path, photos: Path, jobs: in
                 console.print(escaped(f"  {reason}"))
             report(done, total)
 
-        run_all(left, root, photos, jobs, started=started, ended=ended)
+        run_all(left, root, photos, started=started, ended=ended)
     return failures
 
 
