@@ -116,7 +116,8 @@ def _reproduce(
         conditions = _conditions(plan)
     for path in write_reproduced(table, blocks, conditions, root):
         say(f"wrote {path}")
-    say(markdown(table, blocks, conditions))
+    for line in markdown(table, blocks, conditions).splitlines():
+        say(line)
     if failed:
         raise failed
 
