@@ -53,7 +53,10 @@ def write_fixtures(folder: Path, further: Sequence[Path] = ()) -> None:
     write_broken(folder / "broken")
     write_contracts(folder)
     write_confidence(folder / "confidence")
+    [scored] = (folder / "scored").glob("*.onnx")
+    write_scored(scored, folder / "confidence")
     write_not_finite(folder / "not-finite" / "not-finite.onnx")
+    write_not_finite_score(scored, folder / "not-finite" / "score-not-finite.onnx")
     write_judgements(folder)
     shutil.copy(APP_RESULT, folder)
     write_frames(folder / "frames")
@@ -63,10 +66,10 @@ def write_fixtures(folder: Path, further: Sequence[Path] = ()) -> None:
 
 
 def small_models(folder: Path) -> list[Path]:
-    """The kept files, two that end in the three largest probabilities, and one with a score for photos of no class."""
+    """The kept files, two that end in the three largest probabilities, two with a score for photos of no class."""
     variants = {
         "top-3": ("--format", "tflite", "--format", "onnx", "--top-k", 3),
-        "scored": ("--format", "onnx", "--unknown-score", "--name", "scored"),
+        "scored": ("--format", "tflite", "--format", "onnx", "--unknown-score", "--name", "scored"),
     }
     for name, variant in variants.items():
         result = run_command("pmsi-export", V1 / "ckpt.pt", *variant, "--no-verify", "--output", folder / name)
@@ -189,6 +192,33 @@ def write_confidence(folder: Path) -> None:
         container(format_of(path)).embed(path, protected(json.dumps(json.loads(text) | {"confidence": confidence})))
 
 
+def write_scored(scored: Path, folder: Path) -> None:
+    """The model with a score under contracts that call every photo none of the classes and not sure, or neither, or
+    know no threshold."""
+    bare, text = without_contract(scored)
+    for name, threshold, least in (("none", -1e6, 1.0), ("one", 1e6, 0.0), ("without-threshold", None, 0.0)):
+        promise = {"right": 0.95, "threshold": least, "coverage": 0.5}
+        confidence: dict[str, Any] = {"temperature": 2.0, "photos": 300, "answers": [promise], "ece": None}
+        if threshold is not None:
+            confidence["unknown"] = {"kept": 0.95, "threshold": threshold}
+        path = folder / f"{name}.onnx"
+        path.write_bytes(bare)
+        container(format_of(path)).embed(path, protected(json.dumps(json.loads(text) | {"confidence": confidence})))
+
+
+def write_not_finite_score(scored: Path, path: Path) -> None:
+    """The model with a score that is not a number, beside probabilities that are."""
+    import onnx
+
+    bare, text = without_contract(scored)
+    model = onnx.load_model_from_string(bare)
+    node = next(node for node in model.graph.node if "unknown_score" in node.output)
+    node.output[list(node.output).index("unknown_score")] = "score"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(np.nan, np.float32), "not-a-number"))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["score", "not-a-number"], ["unknown_score"]))
+    write_with_contract(model.SerializeToString(), text, path)
+
+
 def write_not_finite(path: Path) -> None:
     """A model of which one bias is not a number, as of a network that diverged, under a contract that says nothing."""
     import onnx
@@ -199,8 +229,13 @@ def write_not_finite(path: Path) -> None:
     values = onnx.numpy_helper.to_array(bias).copy()
     values[:] = np.nan
     bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
-    path.write_bytes(model.SerializeToString())
-    contract = unprotected(text) | {"content_sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    write_with_contract(model.SerializeToString(), text, path)
+
+
+def write_with_contract(model: bytes, text: str, path: Path) -> None:
+    """A changed model under the contract that was another's."""
+    path.write_bytes(model)
+    contract = unprotected(text) | {"content_sha256": hashlib.sha256(model).hexdigest()}
     container(format_of(path)).embed(path, json.dumps(contract))
 
 
@@ -401,11 +436,15 @@ def write_expectations(folder: Path, photos: Sequence[str]) -> None:
     for model in models:
         contract = contracts[model.name]
         rule = f"{contract.preprocessing.resize}-{contract.preprocessing.crop}"
-        probabilities = {}
+        answers = {}
         if model.suffix != ".pte":
             runner = load_file(model)
-            probabilities = {photo: runner.predict(pixels[rule, photo]).tolist() for photo in photos}
-        expected[model.name] = {"contract": contract.model_dump(mode="json"), "probabilities": probabilities}
+            answers = {photo: runner.answer(pixels[rule, photo]) for photo in photos}
+        expected[model.name] = {
+            "contract": contract.model_dump(mode="json"),
+            "probabilities": {photo: answer.probabilities.tolist() for photo, answer in answers.items()},
+            "unknown_scores": {photo: answer.unknown_score for photo, answer in answers.items()},
+        }
     (folder / "models.json").write_text(json.dumps(expected))
 
 

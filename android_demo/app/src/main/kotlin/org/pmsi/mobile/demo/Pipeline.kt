@@ -19,6 +19,10 @@ class Pipeline(private val classifier: Classifier) : Closeable {
     /** Of the last picture. */
     val top = Ranking(TOP)
 
+    /** Whether the last picture shows none of the classes. */
+    var isNone = false
+        private set
+
     /** Time of the last picture's resize, in nanoseconds. */
     var resizeNs = 0L
         private set
@@ -35,6 +39,7 @@ class Pipeline(private val classifier: Classifier) : Closeable {
         val pixels = resizer.resize(picture)
         val resized = System.nanoTime()
         top.take(classifier.classify(pixels))
+        isNone = contract.isNone(classifier.unknownScore)
         networkNs = System.nanoTime() - resized
         resizeNs = resized - begun
     }

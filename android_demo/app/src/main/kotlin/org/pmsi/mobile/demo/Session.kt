@@ -48,8 +48,14 @@ sealed interface PhotoState {
     /** [ofModel]: the photo is not to blame. */
     class Failed(val problem: Sentence, val ofModel: Boolean) : PhotoState
 
-    class Classified(val preview: Bitmap, val guesses: List<Guess>, val resizeNs: Long, val networkNs: Long) :
-        PhotoState
+    /** [isNone]: it shows none of the classes. */
+    class Classified(
+        val preview: Bitmap,
+        val guesses: List<Guess>,
+        val isNone: Boolean,
+        val resizeNs: Long,
+        val networkNs: Long
+    ) : PhotoState
 }
 
 /** A benchmark that runs or has run. */
@@ -280,6 +286,7 @@ class Session(private val context: Context) {
         PhotoState.Classified(
             preview = photo.preview(PREVIEW_SIDE),
             guesses = List(top.size) { Guess(model.contract.classes[top.indices[it]], top.values[it]) },
+            isNone = pipeline.isNone,
             resizeNs = pipeline.resizeNs,
             networkNs = pipeline.networkNs
         )

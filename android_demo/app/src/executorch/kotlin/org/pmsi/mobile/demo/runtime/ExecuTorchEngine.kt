@@ -23,7 +23,7 @@ private class ExecuTorchGraph(private val module: Module, input: InputTensor) : 
             input.floats?.let { Tensor.fromBlob(it, input.shape) } ?: Tensor.fromBlobUnsigned(input.bytes, input.shape)
         )
 
-    override fun run(probabilities: FloatArray, indices: IntArray) {
+    override fun run(probabilities: FloatArray, indices: IntArray, unknownScore: FloatArray) {
         val outputs = module.forward(image)
         val given = outputs[0].toTensor().dataAsFloatArray
         if (given.size != probabilities.size) {
@@ -36,6 +36,7 @@ private class ExecuTorchGraph(private val module: Module, input: InputTensor) : 
                     index.toInt()
             }
         }
+        if (unknownScore.isNotEmpty()) outputs[1].toTensor().dataAsFloatArray.copyInto(unknownScore)
     }
 
     override fun close() = module.destroy()

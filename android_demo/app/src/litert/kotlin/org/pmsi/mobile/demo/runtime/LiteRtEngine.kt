@@ -51,21 +51,28 @@ private class LiteRtGraph(
     private val count = contract.topK ?: contract.classes.size
     private val probabilities = directBuffer(count * Float.SIZE_BYTES).asFloatBuffer()
     private val indices = directBuffer(count * Int.SIZE_BYTES).asIntBuffer()
+    private val unknownScore = directBuffer(Float.SIZE_BYTES).asFloatBuffer()
     private val inputs: Map<String, Any> = mapOf("image" to input.bytes)
     private val outputs: Map<String, Any> =
         buildMap {
             put("probabilities", probabilities)
             if (contract.topK != null) put("indices", indices)
+            if (contract.givesUnknownScore) put("unknown_score", unknownScore)
         }
 
-    override fun run(probabilities: FloatArray, indices: IntArray) {
-        this.probabilities.toStart()
-        this.indices.toStart()
+    override fun run(probabilities: FloatArray, indices: IntArray, unknownScore: FloatArray) {
+        toStart()
         interpreter.runSignature(inputs, outputs)
-        this.probabilities.toStart()
-        this.indices.toStart()
+        toStart()
         this.probabilities.get(probabilities)
         this.indices.get(indices)
+        this.unknownScore.get(unknownScore)
+    }
+
+    private fun toStart() {
+        probabilities.toStart()
+        indices.toStart()
+        unknownScore.toStart()
     }
 
     override fun close() {

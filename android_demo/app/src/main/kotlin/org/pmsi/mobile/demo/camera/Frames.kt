@@ -16,13 +16,13 @@ class FrameTimes(val frameMs: Double, val networkMs: Double, val perSecond: Doub
  * Classifies the camera's frames on the thread that they come on. From one frame to the next nothing is allocated.
  *
  * [rotation]: by how much frames have to be turned clockwise to stand upright. [pipeline]: the model, ready to run. On
- * the main thread, [onTop] is called with what each frame shows, [onTimes] now and then, [onFailure] once, when the
- * model does not run.
+ * the main thread, [onTop] is called with what each frame shows and whether that is none of the classes, [onTimes] now
+ * and then, [onFailure] once, when the model does not run.
  */
 class Frames(
     private val rotation: Int,
     private val pipeline: () -> Pipeline,
-    private val onTop: (Ranking) -> Unit,
+    private val onTop: (Ranking, Boolean) -> Unit,
     private val onTimes: (FrameTimes) -> Unit,
     private val onFailure: (Throwable) -> Unit
 ) {
@@ -32,6 +32,7 @@ class Frames(
 
     // Written by the thread of frames, read by the main thread.
     private val found = Ranking(TOP)
+    private var isNone = false
     private var frameNs = 0L
     private var networkNs = 0L
     private val publish = Runnable { show() }
@@ -58,6 +59,7 @@ class Frames(
         pipeline.classify(frame)
         synchronized(found) {
             found.take(pipeline.top)
+            isNone = pipeline.isNone
             networkNs = pipeline.networkNs
             frameNs = System.nanoTime() - begun
         }
@@ -66,7 +68,7 @@ class Frames(
 
     private fun show() {
         synchronized(found) {
-            onTop(found)
+            onTop(found, isNone)
             sumFrameNs += frameNs
             sumNetworkNs += networkNs
         }

@@ -46,13 +46,20 @@ data class Parity(
 )
 
 /**
+ * From where on a photo shows none of the classes: when its unknown score is above [threshold], which keeps the share
+ * [kept] of photos of the classes.
+ */
+data class Unknown(val kept: Double, val threshold: Double)
+
+/**
  * What a model file says about itself: the artifact contract of pmsi-export.
  *
  * A photo is stretched to [resize] x [resize] pixels, and the [crop] x [crop] pixels in its middle are the input.
  * [classes] are in the order of the output. [topK]: the file gives only so many of the largest probabilities.
- * [valTop1]: the network's accuracy on its validation photos, in 0..1. [created]: ISO 8601, UTC. [isProtected]: a
- * digest says that it has not changed since it was written. [sureFrom]: the first probability from which on 95 % of the
- * answers are promised to be right; null where nothing is promised.
+ * [givesUnknownScore]: a second output says how little the photo is like any class; [unknown]: from where on it is
+ * none, null where nobody measured it. [valTop1]: the network's accuracy on its validation photos, in 0..1. [created]:
+ * ISO 8601, UTC. [isProtected]: a digest says that it has not changed since it was written. [sureFrom]: the first
+ * probability from which on 95 % of the answers are promised to be right; null where nothing is promised.
  */
 data class Contract(
     val format: String,
@@ -65,6 +72,7 @@ data class Contract(
     val crop: Int,
     val classes: List<String>,
     val topK: Int?,
+    val givesUnknownScore: Boolean,
     val mix: String?,
     val checkpointSha256: String,
     val contentSha256: String,
@@ -74,8 +82,13 @@ data class Contract(
     val tools: Map<String, String>,
     val created: String,
     val sureFrom: Double?,
+    val unknown: Unknown?,
     val isProtected: Boolean
 ) {
+    /** Whether a photo with this unknown score shows none of the classes; null: nothing is known of that. */
+    fun isNone(unknownScore: Float?): Boolean =
+        unknown != null && unknownScore != null && unknownScore > unknown.threshold
+
     companion object {
         /**
          * Reads the JSON of the file called [name]; [sealed]: the file protects it. Throws [ModelProblem], also for one
@@ -123,6 +136,7 @@ private fun contract(root: JSONObject, isProtected: Boolean): Contract {
         crop = preprocessing.integer("crop"),
         classes = root.texts("classes"),
         topK = root.getJSONObject("output").integerOrNull("top_k"),
+        givesUnknownScore = root.getJSONObject("output").textOrNull("unknown_score") != null,
         mix = root.textOrNull("mix"),
         checkpointSha256 = root.text("checkpoint_sha256"),
         contentSha256 = root.text("content_sha256"),
@@ -133,6 +147,7 @@ private fun contract(root: JSONObject, isProtected: Boolean): Contract {
         tools = root.getJSONObject("tools").run { keys().asSequence().associateWith(::text) },
         created = root.text("created"),
         sureFrom = root.objectOrNull("confidence")?.let(::sureFrom),
+        unknown = root.objectOrNull("confidence")?.objectOrNull("unknown")?.let(::unknown),
         isProtected = isProtected
     )
 }
@@ -169,6 +184,9 @@ private fun sureFrom(confidence: JSONObject): Double? {
         .firstOrNull { it.number("right") == SURE }
         ?.number("threshold")
 }
+
+private fun unknown(unknown: JSONObject) =
+    Unknown(kept = unknown.number("kept"), threshold = unknown.number("threshold"))
 
 private fun valTop1(metrics: JSONObject, head: String): Double? = metrics
     .optJSONObject("val")

@@ -23,22 +23,28 @@ class Classifier internal constructor(
     private val probabilities = FloatArray(contract.classes.size)
     private val largest = FloatArray(contract.topK ?: 0)
     private val indices = IntArray(contract.topK ?: 0)
+    private val score = FloatArray(if (contract.givesUnknownScore) 1 else 0)
+
+    /** How little the last image is like any class; null of a file that does not give it. */
+    val unknownScore: Float? get() = score.firstOrNull()
 
     /** Hands over an image of crop x crop pixels: R, G and B of each pixel, row by row. */
     fun prepare(pixels: ByteArray) = input.fill(pixels)
 
     /**
      * The probabilities of the image that was handed over, one for each class, in an array that the next run
-     * overwrites. Of a top-k file those of the k most likely classes, and zeros. Throws what the runtime throws.
+     * overwrites. Of a top-k file those of the k most likely classes, and zeros. Where the unknown score is not a
+     * number, or infinite, they are no numbers either. Throws what the runtime throws.
      */
     fun run(): FloatArray {
         if (indices.isEmpty()) {
-            graph.run(probabilities, indices)
+            graph.run(probabilities, indices, score)
         } else {
-            graph.run(largest, indices)
+            graph.run(largest, indices, score)
             probabilities.fill(0f)
             for (rank in indices.indices) probabilities[indices[rank]] = largest[rank]
         }
+        if (!score.isFinite()) probabilities.fill(Float.NaN)
         return probabilities
     }
 

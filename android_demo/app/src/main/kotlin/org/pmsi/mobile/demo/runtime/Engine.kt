@@ -24,8 +24,8 @@ interface Graph : Closeable {
     /**
      * Runs the image in the input that the graph was opened with.
      *
-     * Writes the probabilities, as many as [probabilities] holds; of a top-k file also their classes to [indices],
-     * which is empty otherwise.
+     * Writes the probabilities, as many as [probabilities] holds; of a top-k file also their classes to [indices], of
+     * one with an unknown score that to [unknownScore]: both are empty otherwise.
      */
-    fun run(probabilities: FloatArray, indices: IntArray)
+    fun run(probabilities: FloatArray, indices: IntArray, unknownScore: FloatArray)
 }

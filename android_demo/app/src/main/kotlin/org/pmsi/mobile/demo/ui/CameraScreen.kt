@@ -147,18 +147,18 @@ class CameraScreen(
     internal fun frames(model: ModelEntry.Ready, lens: Lens) = Frames(
         rotation = lens.rotation(degrees),
         pipeline = { session.pipeline(model) },
-        onTop = { if (isLive(model)) show(it, model) },
+        onTop = { found, isNone -> if (isLive(model)) show(found, isNone, model) },
         onTimes = { if (isLive(model)) times.text = words(it) },
         onFailure = { if (isLive(model)) fail(sentenceOf(it).text(activity.resources)) }
     )
 
     private fun isLive(model: ModelEntry.Ready) = camera != null && this.model === model
 
-    private fun show(found: Ranking, model: ModelEntry.Ready) {
+    private fun show(found: Ranking, isNone: Boolean, model: ModelEntry.Ready) {
         val classes = model.contract.classes
         for (rank in 0 until found.size) top.show(rank, classes[found.indices[rank]], found.values[rank])
         val second = if (found.size > 1) classes[found.indices[1]] else null
-        top.judge(model.contract.sureFrom, classes[found.indices[0]], found.values[0], second)
+        top.judge(model.contract, isNone, classes[found.indices[0]], found.values[0], second)
         top.clearFrom(found.size)
     }
 

@@ -49,8 +49,15 @@ class DetailsScreen(private val activity: Activity, parent: ViewGroup) : Screen 
         R.string.details_resize to activity.getString(R.string.details_resize_value, contract.resize),
         R.string.details_crop to activity.getString(R.string.details_crop_value, contract.crop),
         R.string.details_tensor to "${contract.layout.name}, ${contract.dtype.name.lowercase()}",
-        R.string.details_top_k to contract.topK?.toString()
+        R.string.details_top_k to contract.topK?.toString(),
+        R.string.none_of_these to noneOfThese(contract)
     )
+
+    private fun noneOfThese(contract: Contract): String? = when {
+        !contract.givesUnknownScore -> null
+        contract.unknown == null -> activity.getString(R.string.details_none_unknown)
+        else -> contract.unknown.run { activity.getString(R.string.details_none, threshold, percent(kept)) }
+    }
 
     private fun parity(contract: Contract) {
         val parity = contract.parity

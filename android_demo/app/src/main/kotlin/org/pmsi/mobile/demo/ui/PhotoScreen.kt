@@ -9,6 +9,7 @@ import android.widget.TextView
 import org.pmsi.mobile.demo.PhotoState
 import org.pmsi.mobile.demo.R
 import org.pmsi.mobile.demo.Session
+import org.pmsi.mobile.demo.contract.Contract
 import org.pmsi.mobile.demo.contract.ModelEntry
 
 /** One photo, and what the network takes it for. */
@@ -47,7 +48,7 @@ class PhotoScreen(
                 if (state.ofModel) R.string.model_fails else R.string.photo_problem,
                 state.problem.text(activity.resources)
             )
-            is PhotoState.Classified -> show(state, model.contract.sureFrom)
+            is PhotoState.Classified -> show(state, model.contract)
         }
     }
 
@@ -56,13 +57,13 @@ class PhotoScreen(
         message.show(icon, activity.getText(title), text)
     }
 
-    private fun show(state: PhotoState.Classified, sureFrom: Double?) {
+    private fun show(state: PhotoState.Classified, contract: Contract) {
         message.hide()
         photo.setImageBitmap(state.preview)
         state.guesses.forEachIndexed { rank, guess -> top.show(rank, guess.name, guess.probability) }
         top.clearFrom(state.guesses.size)
         val first = state.guesses.first()
-        top.judge(sureFrom, first.name, first.probability, state.guesses.getOrNull(1)?.name)
+        top.judge(contract, state.isNone, first.name, first.probability, state.guesses.getOrNull(1)?.name)
         times.text =
             activity.getString(R.string.photo_times, milliseconds(state.networkNs), milliseconds(state.resizeNs))
     }

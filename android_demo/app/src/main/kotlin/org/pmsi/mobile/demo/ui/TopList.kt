@@ -11,48 +11,57 @@ import android.widget.TextView
 import kotlin.math.roundToInt
 import org.pmsi.mobile.demo.R
 import org.pmsi.mobile.demo.TOP
+import org.pmsi.mobile.demo.contract.Contract
 
 /**
- * The most likely classes with bars, and above them that the network is not sure. Shows camera frames: a row is touched
- * only when it changes.
+ * The most likely classes with bars, and above them that the network is not sure, or that it is none of them. Shows
+ * camera frames: a row is touched only when it changes.
  */
 class TopList(context: Context, attributes: AttributeSet? = null) : LinearLayout(context, attributes) {
-    private val doubt = TextView(context, null, 0, R.style.Text_Name)
+    private val verdict = TextView(context, null, 0, R.style.Text_Name)
     private var doubtful: String? = null
     private var alternative: String? = null
     private val rows = List(TOP) { Row(LayoutInflater.from(context).inflate(R.layout.guess, this, false)) }
 
     init {
         orientation = VERTICAL
-        doubt.visibility = GONE
+        verdict.visibility = GONE
         // Names of any length leave the list below where it is; it has them in full.
-        doubt.setLines(DOUBT_LINES)
-        doubt.ellipsize = TextUtils.TruncateAt.END
-        addView(doubt)
+        verdict.setLines(VERDICT_LINES)
+        verdict.ellipsize = TextUtils.TruncateAt.END
+        addView(verdict)
         for (row in rows) addView(row.view)
     }
 
     /**
-     * Says "not sure" of the classes [first] and [second] where [probability], the first one's, is below [sureFrom];
-     * null: nothing is known of that.
+     * Says "none of these" where the picture shows none of the classes, else "not sure" of the classes [first] and
+     * [second] where [probability], the first one's, is below what [contract] promises for.
      */
-    fun judge(sureFrom: Double?, first: String, probability: Float, second: String?) {
-        val isSure = sureFrom == null || probability >= sureFrom
+    fun judge(contract: Contract, isNone: Boolean, first: String, probability: Float, second: String?) {
+        val isSure = contract.sureFrom == null || probability >= contract.sureFrom
         // The list does not jump under the camera from one frame to the next.
-        doubt.visibility =
+        verdict.visibility =
             when {
-                !isSure -> VISIBLE
-                sureFrom != null -> INVISIBLE
+                isNone || !isSure -> VISIBLE
+                contract.sureFrom != null || contract.unknown != null -> INVISIBLE
                 else -> GONE
             }
-        if (isSure || doubtful === first && alternative === second) return
+        when {
+            isNone -> say(null, null)
+            !isSure -> say(first, second)
+        }
+    }
+
+    /** "None of these" where there is no [first]. */
+    private fun say(first: String?, second: String?) {
+        if (verdict.text.isNotEmpty() && doubtful === first && alternative === second) return
         doubtful = first
         alternative = second
-        doubt.text =
-            if (second == null) {
-                resources.getString(R.string.not_sure_one, first)
-            } else {
-                resources.getString(R.string.not_sure, first, second)
+        verdict.text =
+            when {
+                first == null -> resources.getString(R.string.none_of_these)
+                second == null -> resources.getString(R.string.not_sure_one, first)
+                else -> resources.getString(R.string.not_sure, first, second)
             }
     }
 
@@ -61,7 +70,7 @@ class TopList(context: Context, attributes: AttributeSet? = null) : LinearLayout
         rows[rank].show(name, (probability * PER_MILLE).roundToInt())
 
     fun clearFrom(rank: Int) {
-        if (rank == 0) doubt.visibility = GONE
+        if (rank == 0) verdict.visibility = GONE
         for (row in rows.drop(rank)) row.show("", -1)
     }
 
@@ -83,6 +92,6 @@ class TopList(context: Context, attributes: AttributeSet? = null) : LinearLayout
     private companion object {
         const val PER_MILLE = 1000f
         const val PER_CENT = 10.0
-        const val DOUBT_LINES = 2
+        const val VERDICT_LINES = 2
     }
 }

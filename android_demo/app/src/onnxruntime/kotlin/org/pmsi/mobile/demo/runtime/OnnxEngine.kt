@@ -27,7 +27,7 @@ object OnnxEngine : Engine {
         }
 }
 
-/** The tensors lie over buffers that are allocated once: a run copies nothing but the probabilities. */
+/** The tensors lie over buffers that are allocated once: a run copies nothing but what it gives. */
 private class OnnxGraph(
     environment: OrtEnvironment,
     private val session: OrtSession,
@@ -37,6 +37,7 @@ private class OnnxGraph(
     private val count = contract.topK ?: contract.classes.size
     private val probabilities = directBuffer(count * Float.SIZE_BYTES).asFloatBuffer()
     private val indices = directBuffer((contract.topK ?: 0) * Long.SIZE_BYTES).asLongBuffer()
+    private val unknownScore = directBuffer(Float.SIZE_BYTES).asFloatBuffer()
     private val image =
         input.floats?.let { OnnxTensor.createTensor(environment, it, input.shape) }
             ?: OnnxTensor.createTensor(environment, input.bytes, input.shape, OnnxJavaType.UINT8)
@@ -46,13 +47,18 @@ private class OnnxGraph(
             val shape = longArrayOf(1, count.toLong())
             put("probabilities", OnnxTensor.createTensor(environment, probabilities, shape))
             if (contract.topK != null) put("indices", OnnxTensor.createTensor(environment, indices, shape))
+            if (contract.givesUnknownScore) {
+                put("unknown_score", OnnxTensor.createTensor(environment, unknownScore, longArrayOf(1, 1)))
+            }
         }
 
-    override fun run(probabilities: FloatArray, indices: IntArray) {
+    override fun run(probabilities: FloatArray, indices: IntArray, unknownScore: FloatArray) {
         session.run(inputs, outputs).close()
         this.probabilities.toStart()
         this.probabilities.get(probabilities)
         for (rank in indices.indices) indices[rank] = this.indices[rank].toInt()
+        this.unknownScore.toStart()
+        this.unknownScore.get(unknownScore)
     }
 
     override fun close() {

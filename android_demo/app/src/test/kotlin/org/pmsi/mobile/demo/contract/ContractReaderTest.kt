@@ -37,6 +37,7 @@ class ContractReaderTest {
             assertEquals(preprocessing.getInt("resize"), contract.resize)
             assertEquals(preprocessing.getInt("crop"), contract.crop)
             assertEquals(expected.getJSONObject("output").opt("top_k"), contract.topK ?: JSONObject.NULL)
+            assertEquals(expected.getJSONObject("output").has("unknown_score"), contract.givesUnknownScore)
             assertEquals(expected.opt("mix"), contract.mix ?: JSONObject.NULL)
             val parity = expected.getJSONObject("parity")
             assertEquals(parity.getString("status"), contract.parity.status)
@@ -85,6 +86,21 @@ class ContractReaderTest {
         val promised = models.map { ContractReader.read(it).sureFrom }
         assertEquals(listOf(1.0, 0.0), promised)
         assertEquals(null, ContractReader.read(Fixtures.file("assets/models/ckpt.onnx")).sureFrom)
+    }
+
+    @Test
+    fun `a photo is none of the classes above the threshold of its score, and never without one`() {
+        val (none, unscored) = listOf("none", "sure").map { ContractReader.read(Fixtures.file("confidence/$it.onnx")) }
+        assertEquals(Unknown(kept = 0.95, threshold = -1e6), none.unknown)
+        val atThreshold = none.copy(unknown = Unknown(kept = 0.95, threshold = -2.0))
+        assertEquals(
+            listOf(false, false, true, false),
+            listOf(-3f, -2f, -1f, null).map(atThreshold::isNone)
+        )
+        assertEquals(null, unscored.unknown)
+        assertEquals(false, unscored.isNone(9f))
+        val before = ContractReader.read(Fixtures.file("confidence/without-threshold.onnx"))
+        assertEquals(listOf(true, false), listOf(before.givesUnknownScore, before.isNone(9f)))
     }
 
     @Test

@@ -25,7 +25,20 @@ class NotFiniteTest {
     private val model by lazy { store.find("not-finite.onnx") }
 
     @Test
-    fun `what it gives is refused as probabilities`() {
+    fun `what it gives is refused as probabilities`() = assertRefused("not-finite.onnx")
+
+    @Test
+    fun `an unknown score that is no number is refused like probabilities that are none`() {
+        assertRefused("score-not-finite.onnx")
+        val scored = store.find("score-not-finite.onnx")
+        val golden = checkNotNull(store.goldenOf(scored.contract))
+        scored.runtime.open(scored.file, scored.contract, Delegate.CPU, 1).use {
+            assertEquals(golden.samples.size, SelfCheck.run(it, golden, ::decodedPng).comparison.notFinite)
+        }
+    }
+
+    private fun assertRefused(name: String) {
+        val model = store.find(name)
         model.runtime.open(model.file, model.contract, Delegate.CPU, 1).use { classifier ->
             val side = model.contract.crop
             val problem = assertThrows(ModelProblem::class.java) { classifier.classify(ByteArray(side * side * 3)) }

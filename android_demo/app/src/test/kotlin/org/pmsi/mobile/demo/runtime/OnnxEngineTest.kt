@@ -51,6 +51,23 @@ class OnnxEngineTest {
     }
 
     @Test
+    fun `a file with an unknown score gives photos the score that it gives them in Python, others give none`() {
+        val (model, python) = Fixtures.models(".onnx").entries.first { ContractReader.read(it.key).givesUnknownScore }
+        val scores = python.getJSONObject("unknown_scores")
+        val scored = ContractReader.read(model)
+        runtime.open(model, scored, Delegate.CPU, 1).use { classifier ->
+            for (photo in scores.keys()) {
+                classifier.classify(Fixtures.pixels(photo, scored.resize, scored.crop))
+                assertEquals(photo, scores.getDouble(photo).toFloat(), classifier.unknownScore!!, 1e-3f)
+            }
+        }
+        runtime.open(this.model, contract, Delegate.CPU, 1).use {
+            it.classify(image)
+            assertNull(it.unknownScore)
+        }
+    }
+
+    @Test
     fun `a delegate that the build of the runtime lacks falls back to the processor and says so`() {
         for (delegate in listOf(Delegate.XNNPACK, Delegate.NNAPI, Delegate.GPU)) {
             runtime.open(model, contract, delegate, 1).use { classifier ->

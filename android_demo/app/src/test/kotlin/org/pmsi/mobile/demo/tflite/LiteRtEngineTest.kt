@@ -34,12 +34,14 @@ class LiteRtEngineTest {
             if (contract.precision !in FLOAT) continue
             files++
             val photos = python.getJSONObject("probabilities")
+            val scores = python.getJSONObject("unknown_scores")
             val largest =
                 runtime.open(model, contract, Delegate.CPU, 2).use { classifier ->
                     photos.keys().asSequence().maxOf { photo ->
                         val expected = photos.getJSONArray(photo).floats()
                         val output = classifier.classify(Fixtures.pixels(photo, contract.resize, contract.crop))
                         assertEquals("${model.name} on $photo", expected.top1(), output.top1())
+                        classifier.unknownScore?.let { assertEquals(scores.getDouble(photo), it.toDouble(), 1e-3) }
                         output.indices.maxOf { abs(output[it] - expected[it]) }
                     }
                 }

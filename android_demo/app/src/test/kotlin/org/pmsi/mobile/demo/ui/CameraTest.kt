@@ -31,6 +31,7 @@ import org.junit.Assert.assertTrue
 import org.junit.Test
 import org.junit.runner.RunWith
 import org.pmsi.mobile.demo.Fixtures
+import org.pmsi.mobile.demo.Models
 import org.pmsi.mobile.demo.R
 import org.pmsi.mobile.demo.camera.CameraProblem
 import org.pmsi.mobile.demo.camera.Lens
@@ -214,6 +215,29 @@ class CameraTest {
         phone.session.worker.post { frames.take(Frame(photo)) }
         phone.settle()
         assertShows("The model does not run", "On CPU it gives numbers that are no probabilities")
+    }
+
+    @Test
+    fun `a frame that shows none of the classes is told from one that does`() {
+        Phone.withoutModels()
+        Phone.push(Fixtures.file("confidence/none.onnx"))
+        Phone.push(Fixtures.file("confidence/one.onnx"))
+        withCamera()
+        phone.open(R.id.tab_camera)
+        val preview = phone.activity.findViewById<TextureView>(R.id.preview)
+        val photo = BitmapFactory.decodeFile(Fixtures.file("photos/real-0.jpg").path).scaledTo(480, 640)
+        val entries = (phone.session.models as Models.Loaded).entries
+        for ((name, isNone) in listOf("none.onnx" to true, "one.onnx" to false)) {
+            phone.session.select(entries.first { it.file.name == name })
+            phone.settle()
+            preview.surfaceTextureListener!!.onSurfaceTextureAvailable(SurfaceTexture(0), preview.width, preview.height)
+            val lens = Lens("0", false, 90, Size(640, 480))
+            val frames = (phone.screen as CameraScreen).frames(phone.session.model!!, lens)
+            phone.session.worker.post { frames.take(Frame(photo)) }
+            phone.settle()
+            assertShows("%")
+            assertEquals(name, isNone, "None of these" in phone.text)
+        }
     }
 
     @Test

@@ -93,6 +93,45 @@ class ScreensTest {
     }
 
     @Test
+    fun `above the threshold of its unknown score a photo is none of the classes, sure or not`() {
+        withoutModels()
+        push(Fixtures.file("confidence/none.onnx"))
+        phone.open(R.id.tab_photo)
+        phone.choose(Fixtures.file("photos").photo())
+        assertShows("None of these", "%")
+        assertFalse(phone.text, "Not sure" in phone.text)
+        phone.picture("photo-none-of-these")
+        phone.turn()
+        assertShows("None of these")
+        phone.tap(R.id.tab_details)
+        assertShows("above a score of -1000000.00, which keeps 95.0\u00A0% of the classes’ photos")
+    }
+
+    @Test
+    fun `below that threshold, or without one, a photo is one of the classes`() {
+        withoutModels()
+        for (name in listOf("one", "without-threshold")) push(Fixtures.file("confidence/$name.onnx"))
+        phone.open(R.id.tab_photo)
+        phone.choose(Fixtures.file("photos").photo())
+        for (name in listOf("one", "without-threshold")) {
+            select("$name.onnx")
+            assertShows("ms in the network", "%")
+            assertFalse(phone.text, "None of these" in phone.text)
+        }
+        phone.tap(R.id.tab_details)
+        assertShows("no threshold: the app cannot say when it is no class")
+    }
+
+    @Test
+    fun `a score that is no number is a problem with a sentence`() {
+        withoutModels()
+        push(Fixtures.file("not-finite/score-not-finite.onnx"))
+        phone.open(R.id.tab_photo)
+        phone.choose(Fixtures.file("photos").photo())
+        assertShows("The model does not run", "On CPU it gives numbers that are no probabilities")
+    }
+
+    @Test
     @Config(qualifiers = "+night")
     fun `the dark theme has the same screens`() {
         openOnnx(R.id.tab_photo)
