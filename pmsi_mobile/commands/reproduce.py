@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from pmsi_mobile.commands.sweep import Jobs, RayAddress, run_sweep
 from pmsi_mobile.console.cli import entry_point
 from pmsi_mobile.console.terminal import say
 from pmsi_mobile.errors import MeasurementError, PmsiError
@@ -36,7 +37,8 @@ def reproduce(
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrule a setting of every run.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs side by side, with one thread each.")] = 1,
+    jobs: Jobs = None,
+    ray: RayAddress = None,
     output: Annotated[Path | None, typer.Option(help="Folder [default: reproduced/<TABLE>].")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the runs cost, and train nothing.")] = False,
 ) -> None:
@@ -62,17 +64,10 @@ def reproduce(
     for folder in data:
         check_photo_folder(folder)
     if dry_run:
-        _time(table, budget, places, assignments or [], jobs)
+        for folder, place in places.items():
+            run_sweep(_plan(table, budget, place, assignments or []), folder, place, jobs, ray=ray, dry_run=True)
     else:
-        _reproduce(table, budget, places, assignments or [], jobs, root)
-
-
-def _time(table: "Reproduction", budget: "Budget", places: dict[Path, Path], assignments: list[str], jobs: int) -> None:
-    """What the runs cost on this machine."""
-    from pmsi_mobile.commands.sweep import run_sweep
-
-    for folder, place in places.items():
-        run_sweep(_plan(table, budget, place, assignments), folder, place, jobs, dry_run=True)
+        _reproduce(table, budget, places, assignments or [], root, jobs, ray)
 
 
 def _plan(table: "Reproduction", budget: "Budget", place: Path, assignments: list[str]) -> "Plan":
@@ -91,10 +86,10 @@ def _reproduce(
     budget: "Budget",
     places: dict[Path, Path],
     assignments: list[str],
-    jobs: int,
     root: Path,
+    jobs: int | None,
+    ray: str | None,
 ) -> None:
-    from pmsi_mobile.commands.sweep import run_sweep
     from pmsi_mobile.data.splits import load_data
     from pmsi_mobile.experiments.execute import split_record
     from pmsi_mobile.experiments.reproduced import collect, markdown, write_reproduced
@@ -104,7 +99,7 @@ def _reproduce(
     for folder, place in places.items():
         plan = _plan(table, budget, place, assignments)
         try:
-            run_sweep(plan, folder, place, jobs, others=sorted(root.parent.glob(f"*/{place.name}")))
+            run_sweep(plan, folder, place, jobs, ray=ray, others=sorted(root.parent.glob(f"*/{place.name}")))
         except MeasurementError as error:
             failed = error
         _corrupt(table, plan, place, folder)

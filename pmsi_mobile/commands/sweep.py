@@ -19,25 +19,28 @@ if TYPE_CHECKING:
     from pmsi_mobile.experiments.plan import Plan, Run
 
 
+Jobs = Annotated[int | None, typer.Option(min=1, help="Runs side by side, with one thread each [default: 1].")]
+RayAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--ray",
+        metavar="ADDRESS",
+        help="Train on a Ray cluster, one run per GPU (or core, where it has none): auto (the cluster that this "
+        "machine belongs to), local (all of this machine) or HOST:PORT.",
+    ),
+]
+
+
 def sweep(
     plan_file: Annotated[Path, typer.Argument(metavar="PLAN", help="YAML: recipes, seeds, folds, grid.")],
     data: Annotated[Path | None, typer.Option(help="Folder of photos [default: the plan's].")] = None,
     output: Annotated[Path | None, typer.Option(help="Folder of the sweep [default: sweeps/<name of PLAN>].")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Runs side by side, with one thread each [default: 1].")
-    ] = None,
+    jobs: Jobs = None,
     assignments: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Overrule a setting of every recipe.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what the runs cost, and train nothing.")] = False,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Train on a Ray cluster, one run per GPU (or core, where it has none): auto (the cluster that this "
-            "machine belongs to), local (all of this machine) or HOST:PORT.",
-        ),
-    ] = None,
+    ray: RayAddress = None,
 ) -> None:
     """Train every recipe of PLAN on every fold and seed, and compare them photo by photo.
 
@@ -47,28 +50,26 @@ def sweep(
     from pmsi_mobile.experiments.plan import read_plan
     from pmsi_mobile.files import check_photo_folder
 
-    if ray and jobs:
-        raise PmsiError("--jobs is not for --ray: as many runs as the cluster has room for are side by side")
     plan = read_plan(plan_file, parse_assignments(assignments or []))
     photos = data or plan.data
     if photos is None:
         raise PmsiError(f"{plan_file} names no data: add 'data: FOLDER' to it, or pass --data FOLDER")
     check_photo_folder(photos)
-    run_sweep(plan, photos, output or Path("sweeps") / plan_file.stem, jobs or 1, ray=ray, dry_run=dry_run)
+    run_sweep(plan, photos, output or Path("sweeps") / plan_file.stem, jobs, ray=ray, dry_run=dry_run)
 
 
 def run_sweep(
     plan: "Plan",
     photos: Path,
     root: Path,
-    jobs: int,
+    jobs: int | None = None,
     *,
     ray: str | None = None,
     dry_run: bool = False,
     others: Iterable[Path] = (),
 ) -> None:
-    """The sweep of `plan` in `root`, `jobs` runs at a time or on the Ray cluster at the address `ray`. others: folders
-    of sweeps whose finished runs are taken over where they are the same.
+    """The sweep of `plan` in `root`, `jobs` runs at a time (one, without) or on the Ray cluster at the address `ray`.
+    others: folders of sweeps whose finished runs are taken over where they are the same.
 
     Raises MeasurementError when runs failed, after the others have ended.
     """
@@ -86,7 +87,7 @@ def run_sweep(
     _check_settings(plan, root)
     left = [run for run in plan.runs if not is_done(root, run)]
     if dry_run:
-        _print_cost(plan, left, folds, jobs)
+        _print_cost(plan, left, folds, jobs or 1)
         return
     for run in take_over(left, root, others):
         left.remove(run)
@@ -98,15 +99,17 @@ def run_sweep(
     say(f"next: read {root / 'table.md'}")
 
 
-def _runner(jobs: int, ray: str | None) -> Callable[..., None]:
+def _runner(jobs: int | None, ray: str | None) -> Callable[..., None]:
     """What trains runs: here, or on the Ray cluster at an address."""
+    if ray and jobs:
+        raise PmsiError("--jobs is not for --ray: as many runs as the cluster has room for are side by side")
     if ray:
         from pmsi_mobile.experiments import on_ray
 
         return partial(on_ray.run_all, address=ray)
     from pmsi_mobile.experiments import local
 
-    return partial(local.run_all, jobs=jobs)
+    return partial(local.run_all, jobs=jobs or 1)
 
 
 def _folds(plan: "Plan", photos: Path, root: Path, console: "Console") -> "list[DataSet]":

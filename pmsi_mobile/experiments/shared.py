@@ -10,7 +10,7 @@ from pmsi_mobile.config import Config, read_config
 from pmsi_mobile.experiments.execute import is_done, split_record
 from pmsi_mobile.experiments.plan import Run
 
-_UNNEEDED = shutil.ignore_patterns("state.pt", "*.cache", "tensorboard")
+_UNNEEDED = shutil.ignore_patterns("state.pt", "*.cache", "tensorboard", ".lock")
 
 
 def take_over(runs: Sequence[Run], root: Path, others: Iterable[Path]) -> list[Run]:
