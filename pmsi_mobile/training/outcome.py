@@ -78,7 +78,6 @@ def write_end(
         figures = calibration(test, "mix", rule, checkpoint.confidence_of().temperature)
         worth = {name: asdict(each) for name, each in figures.items()}
         metrics["test"] = {"photos": len(data.test), "heads": heads, "confidence": worth}
-        write_predictions(folder / records.PREDICTIONS, data.test, data.root, test, checkpoint)
     save_checkpoint(replace(checkpoint, metrics=metrics), folder / "ckpt.pt")
     records.plot_curves(folder / "curves.png", history)
     rows: list[dict[str, float | str]] = [
@@ -89,6 +88,9 @@ def write_end(
     ]
     if rows:
         records.write_csv(folder / "heads.csv", rows)
+    if test:
+        # The last file: a sweep takes the run for done when it is there.
+        write_predictions(folder / records.PREDICTIONS, data.test, data.root, test, checkpoint)
 
 
 def write_predictions(

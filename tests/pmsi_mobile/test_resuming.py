@@ -18,6 +18,7 @@ from pmsi_mobile.config import load_config, read_config
 from pmsi_mobile.data.splits import open_data
 from pmsi_mobile.errors import Interrupted, PmsiError
 from pmsi_mobile.methods.registry import build_network
+from pmsi_mobile.records import PREDICTIONS
 from pmsi_mobile.training.loop import Trainer
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 from pmsi_mobile.training.state import Length, Progress, restore_state, save_state
@@ -144,6 +145,20 @@ def test_a_signal_during_evaluation_does_not_cost_the_epoch(birds, tmp_path, mon
     assert [row["epoch"] for row in listener.rows] == [1, 2]
     run(birds, tmp_path / "whole")
     assert same_weights(tmp_path / "whole", tmp_path)
+
+
+def test_a_run_that_is_stopped_while_its_end_is_written_is_not_taken_for_done(birds, tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise Interrupted("stopped")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pmsi_mobile.records.plot_curves", stop)
+        with pytest.raises(Interrupted):
+            run(birds, tmp_path, train__epochs=1)
+    assert not (tmp_path / PREDICTIONS).exists()
+    run(birds, tmp_path, train__epochs=1)
+    assert (tmp_path / PREDICTIONS).exists()
+    assert (tmp_path / "heads.csv").exists()
 
 
 def test_what_does_not_change_the_result_may_change_at_resumption(birds, finished, tmp_path, monkeypatch, capsys):

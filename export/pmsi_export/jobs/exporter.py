@@ -137,7 +137,7 @@ def _check_widths(graph: MixGraph, checkpoint: Checkpoint) -> None:
     if widest > _WIDEST:
         raise PmsiError(
             f"{checkpoint.config.method} ends in a layer of {widest:,} inputs, too many for rounding its weights "
-            f"(a covariance of {4 * widest**2 / 1e9:.0f} GB): export fp32, fp16 or int8-dynamic"
+            f"(a covariance of {4 * widest**2 / 1e9:.0f} GB): export fp32 or fp16"
         )
 
 
