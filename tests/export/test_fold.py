@@ -4,9 +4,10 @@ import gc
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pmsi_export.graph.fold import fold
+from pmsi_export.graph.fold import ChannelScale, fold
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.data.transforms import normalise
 from pmsi_mobile.methods.registry import build_network
@@ -132,9 +133,31 @@ def test_a_backbone_without_its_last_convolution_is_folded_too(method):
     assert layers_left(graph) == []
 
 
-def test_a_backbone_that_does_not_begin_with_a_plain_convolution_is_folded_too():
+def test_convolutions_with_the_padding_of_tensorflow_are_folded_too():
     config, network = build(model__backbone="tf_efficientnet_lite0")
-    assert_equal(network, fold(network, config.preprocessing, "logits"), config.preprocessing, "logits")
+    graph = fold(network, config.preprocessing, "logits")
+    assert_equal(network, graph, config.preprocessing, "logits")
+    assert layers_left(graph) == []
+    assert not any(isinstance(module, ChannelScale) for module in graph.modules())
+    convolutions = [module for module in graph.backbone.modules() if isinstance(module, nn.Conv2d)]
+    assert {type(module) for module in convolutions} == {nn.Conv2d}
+    assert all(module.bias is not None for module in convolutions)
+
+
+class Halving(nn.Conv2d):
+    def forward(self, x):
+        return F.conv2d(x, self.weight / 2, self.bias, self.stride, self.padding)
+
+
+def test_a_backbone_that_does_not_begin_with_a_plain_convolution_is_folded_too():
+    config, network = build(model__backbone="mobilenetv3_small_050")
+    model = network.backbone.model
+    stem = Halving(3, model.conv_stem.out_channels, 3, stride=2, padding=1, bias=False).to(model.conv_stem.weight)
+    stem.load_state_dict(model.conv_stem.state_dict())
+    model.conv_stem = stem
+    graph = fold(network, config.preprocessing, "logits")
+    assert_equal(network, graph, config.preprocessing, "logits")
+    assert any(isinstance(module, ChannelScale) for module in graph.modules())
 
 
 def test_borders_are_right_when_the_mean_is_far_from_zero():

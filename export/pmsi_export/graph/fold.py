@@ -5,6 +5,7 @@ to find it: BatchNorms, the division by 255 * std, and the sum over heads.
 """
 
 import copy
+from collections.abc import Iterator
 from typing import Any, cast
 
 import torch
@@ -47,6 +48,20 @@ class MixGraph(nn.Module):
             return given
         values, classes = given.topk(self.top_k, dim=1)
         return values, classes
+
+
+class SamePadding(nn.Module):
+    """TensorFlow's SAME padding in front of a convolution: zeros, the odd one at the right and the bottom."""
+
+    def __init__(self, convolution: nn.Conv2d) -> None:
+        super().__init__()
+        self.sizes = [list(each) for each in (convolution.kernel_size, convolution.stride, convolution.dilation)]
+
+    def forward(self, x: Tensor) -> Tensor:
+        from timm.layers import pad_same
+
+        kernel, stride, dilation = self.sizes
+        return cast(Tensor, pad_same(x, kernel, stride, dilation))
 
 
 class InteractionHead(nn.Module):
@@ -181,20 +196,30 @@ def _fold_backbone(backbone: StagedBackbone | TimmBackbone, input_scale: Tensor)
         _reparameterise(backbone)
     folded = cast(fx.GraphModule, fuse(_trace(backbone), no_trace=True))
     image = next(node for node in folded.graph.nodes if node.op == "placeholder")
-    first = [folded.get_submodule(str(node.target)) for node in image.users if node.op == "call_module"]
+    first = list(_first_layers(folded, image))
     # Subclasses may compute on their weights before they convolve: only nn.Conv2d itself is known to be linear in them.
     convolutions = [module for module in first if type(module) is nn.Conv2d and module.groups == 1]
-    if len(convolutions) < len(image.users):
+    if len(convolutions) < len(first):
         return nn.Sequential(ChannelScale(input_scale), folded)
     for convolution in convolutions:
         convolution.weight = nn.Parameter(convolution.weight * input_scale, requires_grad=False)
     return folded
 
 
+def _first_layers(folded: fx.GraphModule, image: fx.Node) -> Iterator[nn.Module | None]:
+    """What computes on the image, None for no module; its padding with zeros commutes with a scale of its channels."""
+    for node in image.users:
+        module = folded.get_submodule(str(node.target)) if node.op == "call_module" else None
+        if isinstance(module, SamePadding):
+            yield from _first_layers(folded, node)
+        else:
+            yield module
+
+
 def _trace(backbone: StagedBackbone | TimmBackbone) -> fx.GraphModule:
     """A graph of plain layers in which `fuse` finds its convolution-BatchNorm pairs; dropouts are left out."""
     tracer = fx.Tracer() if isinstance(backbone, StagedBackbone) else _timm_tracer()
-    root = _split_norm_act(backbone) if isinstance(backbone, TimmBackbone) else backbone
+    root = _plain_layers(backbone) if isinstance(backbone, TimmBackbone) else backbone
     try:
         graph = tracer.trace(root)
     except Exception as error:
@@ -216,7 +241,7 @@ def _timm_tracer() -> fx.Tracer:
     """A tracer that keeps whole what timm says cannot be traced through."""
     from timm.layers import get_notrace_functions, get_notrace_modules
 
-    leaves = tuple(get_notrace_modules())
+    leaves = (*get_notrace_modules(), SamePadding)
 
     class TimmTracer(fx.Tracer):
         def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
@@ -238,17 +263,35 @@ def _reparameterise(backbone: TimmBackbone) -> None:
         torch.set_default_dtype(usual)
 
 
-def _split_norm_act(backbone: TimmBackbone) -> TimmBackbone:
-    """timm's BatchNorm-with-activation as a BatchNorm followed by its activation."""
+def _plain_layers(backbone: TimmBackbone) -> TimmBackbone:
+    """timm's BatchNorm-with-activation as a BatchNorm and its activation, its convolution with TensorFlow's padding as
+    that padding and a convolution: what `fuse` knows."""
     from timm.layers import BatchNormAct2d
+    from timm.layers.conv2d_same import Conv2dSame
 
-    split = copy.deepcopy(backbone)
+    plain = copy.deepcopy(backbone)
     for name, module in backbone.named_modules():
         if type(module) is BatchNormAct2d:
             norm = nn.BatchNorm2d(module.num_features, eps=module.eps).to(module.weight)
             norm.load_state_dict(module.state_dict(), strict=False)
-            split.set_submodule(name, nn.Sequential(norm, module.drop, module.act).eval())
-    return split
+            plain.set_submodule(name, nn.Sequential(norm, module.drop, module.act).eval())
+        elif type(module) is Conv2dSame:
+            plain.set_submodule(name, nn.Sequential(SamePadding(module), _without_padding(module)).eval())
+    return plain
+
+
+def _without_padding(module: nn.Conv2d) -> nn.Conv2d:
+    convolution = nn.Conv2d(
+        module.in_channels,
+        module.out_channels,
+        cast(tuple[int, int], module.kernel_size),
+        cast(tuple[int, int], module.stride),
+        dilation=cast(tuple[int, int], module.dilation),
+        groups=module.groups,
+        bias=module.bias is not None,
+    ).to(module.weight)
+    convolution.load_state_dict(module.state_dict())
+    return convolution
 
 
 def _interaction_head(
