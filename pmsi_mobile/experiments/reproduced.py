@@ -158,8 +158,8 @@ def _plot(table: Reproduction, blocks: Sequence[Block], path: Path) -> None:
             label="ours",
         )
         other = "" if block.of == block.data else f" (the paper's: {block.of})"
-        [shown], fonts = plot_names([f"{block.data}{other}, {column}"])
-        axis.set_title(shown, fontsize=9, family=fonts, parse_math=False)
+        [shown], fonts = plot_names([f"{block.data}{other}"])
+        axis.set_title(f"{shown}\n{column}", fontsize=9, family=fonts, parse_math=False)
         values = [value for cell in cells for value in (cell.paper, cell.ours) if value is not None]
         axis.set_xlim(max(0, min(values, default=0) - 10), min(100, max(values, default=100) + 4))
         axis.grid(axis="x", alpha=0.3)
