@@ -91,7 +91,7 @@ def run_sweep(
         return
     for run in take_over(left, root, others):
         left.remove(run)
-        console.print(escaped(f"taken from another table: {run.recipe}, fold {run.fold}, seed {run.seed}"))
+        console.print(escaped(f"taken from another table: {run.title}"))
     failures = _train(left, len(plan.runs), root, photos, run_all, console)
     _print_table(plan, root)
     if failures:
@@ -190,7 +190,7 @@ def _train(
         report(done, total)
 
         def started(run: "Run") -> None:
-            console.print(escaped(f"training {run.recipe}, fold {run.fold}, seed {run.seed}"))
+            console.print(escaped(f"training {run.title}"))
 
         def ended(run: "Run", reason: str | None) -> None:
             nonlocal done
@@ -198,7 +198,7 @@ def _train(
             if reason:
                 failures.append(run)
             word = "failed" if reason else "done"
-            console.print(escaped(f"{word}: {run.recipe}, fold {run.fold}, seed {run.seed}"))
+            console.print(escaped(f"{word}: {run.title}"))
             if reason:
                 console.print(escaped(f"  {reason}"))
             report(done, total)

@@ -16,6 +16,8 @@ from pmsi_mobile.records import PREDICTIONS
 
 CHECKPOINT = "ckpt.pt"
 LOG = "log.txt"
+UNTAUGHT = "the run that it learns from failed"
+"""Why a run was not trained."""
 
 
 class RunFailed(Exception):
@@ -70,7 +72,7 @@ def execute(
     if code or not is_done(root, run):
         with open(folder / LOG, "rb") as written:
             last = _last_line(written)
-        raise RunFailed(f"{run.recipe}, fold {run.fold}, seed {run.seed}: {last} (see {folder / LOG})")
+        raise RunFailed(f"{run.title}: {last} (see {folder / LOG})")
 
 
 def command_line(run: Run, root: Path, data: Path) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 
-from pmsi_mobile.experiments.execute import RunFailed, execute
+from pmsi_mobile.experiments.execute import UNTAUGHT, RunFailed, execute
 from pmsi_mobile.experiments.locks import alone
 from pmsi_mobile.experiments.plan import Run
 
@@ -51,7 +51,7 @@ def _schedule(
         for run in [run for run in waiting if failed.intersection(run.needs)]:
             waiting.remove(run)
             failed.add(run.folder)
-            ended(run, "the run that it learns from failed")
+            ended(run, UNTAUGHT)
         ready = [run for run in waiting if not undone.intersection(run.needs)]
         for run in ready[: jobs - len(futures)]:
             waiting.remove(run)

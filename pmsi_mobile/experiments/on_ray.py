@@ -18,7 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pmsi_mobile.console.reasons import reason
 from pmsi_mobile.errors import PmsiError
-from pmsi_mobile.experiments.execute import RunFailed, execute, split_record
+from pmsi_mobile.experiments.execute import UNTAUGHT, RunFailed, execute, split_record
 from pmsi_mobile.experiments.locks import alone
 from pmsi_mobile.experiments.plan import Run
 
@@ -51,8 +51,7 @@ def run_all(
         tasks: dict[Path, Any] = {}
         for run in runs:
             needed = [tasks[folder] for folder in run.needs if folder in tasks]
-            name = f"{run.recipe}, fold {run.fold}, seed {run.seed}"
-            tasks[run.folder] = task.options(name=name).remote(run, root, data, Path.cwd(), begun, *needed)
+            tasks[run.folder] = task.options(name=run.title).remote(run, root, data, Path.cwd(), begun, *needed)
         _follow({tasks[run.folder]: run for run in runs}, begun, started, ended)
 
 
@@ -75,7 +74,7 @@ def _follow(
                 why = _failure(task)
                 if why:
                     # Ray gives the error of a task to those that wait for its result.
-                    why = "the run that it learns from failed" if failed.intersection(run.needs) else why
+                    why = UNTAUGHT if failed.intersection(run.needs) else why
                     failed.add(run.folder)
                 ended(run, why)
             time.sleep(0.5)  # Not in ray.wait(), where SIGTERM is taken for Ctrl-C.

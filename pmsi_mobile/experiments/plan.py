@@ -56,6 +56,11 @@ class Run:
     backbone_of: Path | None
 
     @property
+    def title(self) -> str:
+        """What messages call it."""
+        return f"{self.recipe}, fold {self.fold}, seed {self.seed}"
+
+    @property
     def needs(self) -> set[Path]:
         """Folders of the runs that come before this one."""
         return {*self.teachers, *([self.backbone_of] if self.backbone_of else [])}

@@ -20,9 +20,11 @@ def take_over(runs: Sequence[Run], root: Path, others: Iterable[Path]) -> list[R
     taken = []
     sweeps = [other for other in others if other != root]
     for run in runs:
+        target = root / run.folder
+        if run.needs or target.exists():
+            continue
         found = next((folder for other in sweeps for folder in _trained(run, root, other)), None)
-        if found and not run.needs:
-            target = root / run.folder
+        if found:
             part = target.with_name(f"{target.name}.part")
             shutil.rmtree(part, ignore_errors=True)
             shutil.copytree(found, part, ignore=_UNNEEDED)
@@ -33,7 +35,7 @@ def take_over(runs: Sequence[Run], root: Path, others: Iterable[Path]) -> list[R
 
 def _trained(run: Run, root: Path, other: Path) -> Iterator[Path]:
     record, theirs = split_record(root, run.fold), split_record(other, run.fold)
-    if not theirs.is_file() or record.read_bytes() != theirs.read_bytes() or (root / run.folder).exists():
+    if not theirs.is_file() or record.read_bytes() != theirs.read_bytes():
         return
     for folder in sorted((other / "runs").glob(f"*/{run.folder.name}")):
         done = is_done(other, replace(run, folder=folder.relative_to(other)))
