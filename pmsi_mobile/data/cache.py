@@ -51,6 +51,13 @@ class ResizedPhotos:
             self.slots = {}
         return all_of_it[key]
 
+    def holds(self, keys: Iterable[Key]) -> bool:
+        """Whether the pixels of all of them are kept by now."""
+        return all(key in self.slots and self._is_there(self.slots[key]) for key in keys)
+
+    def _is_there(self, slot: int) -> bool:
+        return os.pread(self._file, 1, (slot + 1) * self.bytes - 1) == b"\1"
+
     def close(self) -> None:
         """Remove the file."""
         if "_file" in self.__dict__:

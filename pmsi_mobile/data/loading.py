@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import torch
@@ -63,6 +64,12 @@ class EvalPhotos(Dataset[tuple[Tensor, int]]):
         cropped = centre(pixels, self.preprocessing.crop)
         return as_tensor(self.corruption(cropped) if self.corruption else cropped), photo.label
 
+    @property
+    def kept(self) -> bool:
+        """Whether there is nothing left to decode."""
+        keys = ((photo.path, self.resize, False) for photo in self.photos)
+        return self.cache is not None and self.cache.holds(keys)
+
 
 class TrainPhotos(Dataset[tuple[Tensor, int]]):
     """Photos under one epoch's training transform: (uint8 [3, crop, crop], label)."""
@@ -97,6 +104,12 @@ class TrainPhotos(Dataset[tuple[Tensor, int]]):
             seed = derive_seed(self.seed, _PHOTO_AUGMENT, self.epoch, index)
             return self.augment(pixels, view, seed), photo.label
         return view_of(pixels, self.preprocessing.crop, view), photo.label
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is nothing left to decode, nor to augment photo by photo."""
+        keys = training_keys(self.photos, self.mixed_resize)
+        return self.cache is not None and not self.augment and self.cache.holds(keys)
 
 
 def training_keys(photos: Sequence[Photo], mixed_resize: bool) -> list[Key]:
@@ -221,17 +234,25 @@ def balanced_batches(
 
 def train_loader(dataset: TrainPhotos, batches: list[list[int]], workers: int) -> DataLoader[tuple[Tensor, int]]:
     """The given batches in order."""
-    pin = torch.cuda.is_available()
-    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, pin_memory=pin, worker_init_fn=_leave_group)
+    return DataLoader(dataset, batch_sampler=batches, **_processes(dataset, workers))
+
+
+def eval_loader(dataset: EvalPhotos, batch_size: int, workers: int) -> DataLoader[tuple[Tensor, int]]:
+    """All photos once, in order."""
+    return DataLoader(dataset, batch_size=batch_size, **_processes(dataset, workers))
+
+
+def _processes(dataset: TrainPhotos | EvalPhotos, workers: int) -> dict[str, Any]:
+    # On the cores that the network runs on, processes that decode nothing cost more to start than they do.
+    alone = dataset.kept and not torch.accelerator.is_available()
+    return {
+        "num_workers": 0 if alone else workers,
+        "pin_memory": torch.cuda.is_available(),
+        "worker_init_fn": _leave_group,
+    }
 
 
 def _leave_group(worker: int) -> None:
     """Ctrl-C reaches every process of a terminal's group: the training process says when its workers end."""
     if hasattr(os, "setpgid"):
         os.setpgid(0, 0)
-
-
-def eval_loader(dataset: EvalPhotos, batch_size: int, workers: int) -> DataLoader[tuple[Tensor, int]]:
-    """All photos once, in order."""
-    pin = torch.cuda.is_available()
-    return DataLoader(dataset, batch_size=batch_size, num_workers=workers, pin_memory=pin, worker_init_fn=_leave_group)

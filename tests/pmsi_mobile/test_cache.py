@@ -3,15 +3,18 @@
 import errno
 import os
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from pmsi_mobile.config import Preprocessing
+from pmsi_mobile.config import Preprocessing, TrainConfig
 from pmsi_mobile.data import loading
 from pmsi_mobile.data.cache import ResizedPhotos
-from pmsi_mobile.data.loading import EvalPhotos, TrainPhotos, evaluation_keys, train_loader, training_keys
+from pmsi_mobile.data.loading import EvalPhotos, TrainPhotos, eval_loader, evaluation_keys, train_loader, training_keys
+from pmsi_mobile.data.photo_augment import PhotoAugment
 from pmsi_mobile.data.splits import Photo
 
 SIZES = Preprocessing(resize=72, crop=64)
@@ -84,6 +87,29 @@ def test_loader_processes_fill_it_for_each_other(photos, tmp_path, decoded):
     here = [dataset[index][0] for index in range(6)]
     assert not decoded
     assert all((image == batches[index // 3][index % 3]).all() for index, image in enumerate(here))
+
+
+@pytest.mark.parametrize("accelerator", [False, True])
+def test_no_processes_where_nothing_is_left_to_decode(photos, accelerator, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: accelerator)
+    cache, plain = keep(photos, tmp_path), partial(TrainPhotos, photos, SIZES, 0, 0, mixed_resize=True)
+    sets = [plain(cache=cache), EvalPhotos(photos, SIZES, cache=cache)]
+    others = [
+        plain(),
+        plain(cache=cache, augment=PhotoAugment(TrainConfig(random_erasing=0.5), SIZES)),
+        EvalPhotos(photos, SIZES),
+    ]
+
+    def processes(dataset):
+        loader = train_loader(dataset, [[0]], 2) if isinstance(dataset, TrainPhotos) else eval_loader(dataset, 1, 2)
+        return loader.num_workers
+
+    assert {processes(dataset) for dataset in sets} == {2}
+    epochs(photos[:-1], cache)
+    assert {processes(dataset) for dataset in sets} == {2}
+    epochs(photos, cache)
+    assert {processes(dataset) for dataset in sets} == ({2} if accelerator else {0})
+    assert {processes(dataset) for dataset in others} == {2}
 
 
 def test_a_process_that_is_not_forked_opens_it_itself(photos, tmp_path, decoded):
