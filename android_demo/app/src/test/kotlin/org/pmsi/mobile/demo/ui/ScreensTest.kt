@@ -62,6 +62,13 @@ class ScreensTest {
         phone.settle()
     }
 
+    private fun classifyWith(vararg models: String) {
+        withoutModels()
+        for (model in models) push(Fixtures.file(model))
+        phone.open(R.id.tab_photo)
+        phone.choose(Fixtures.file("photos").photo())
+    }
+
     @Test
     fun `without a model the app says how to get one in`() {
         withoutModels()
@@ -84,20 +91,14 @@ class ScreensTest {
 
     @Test
     fun `below the promised threshold the app is not sure`() {
-        withoutModels()
-        push(Fixtures.file("confidence/unsure.onnx"))
-        phone.open(R.id.tab_photo)
-        phone.choose(Fixtures.file("photos").photo())
+        classifyWith("confidence/unsure.onnx")
         assertShows("Not sure: ", " or ")
         phone.picture("photo-not-sure")
     }
 
     @Test
     fun `above the threshold of its unknown score a photo is none of the classes, sure or not`() {
-        withoutModels()
-        push(Fixtures.file("confidence/none.onnx"))
-        phone.open(R.id.tab_photo)
-        phone.choose(Fixtures.file("photos").photo())
+        classifyWith("confidence/none.onnx")
         assertShows("None of these", "%")
         assertFalse(phone.text, "Not sure" in phone.text)
         phone.picture("photo-none-of-these")
@@ -109,10 +110,7 @@ class ScreensTest {
 
     @Test
     fun `below that threshold, or without one, a photo is one of the classes`() {
-        withoutModels()
-        for (name in listOf("one", "without-threshold")) push(Fixtures.file("confidence/$name.onnx"))
-        phone.open(R.id.tab_photo)
-        phone.choose(Fixtures.file("photos").photo())
+        classifyWith("confidence/one.onnx", "confidence/without-threshold.onnx")
         for (name in listOf("one", "without-threshold")) {
             select("$name.onnx")
             assertShows("ms in the network", "%")
@@ -124,10 +122,7 @@ class ScreensTest {
 
     @Test
     fun `a score that is no number is a problem with a sentence`() {
-        withoutModels()
-        push(Fixtures.file("not-finite/score-not-finite.onnx"))
-        phone.open(R.id.tab_photo)
-        phone.choose(Fixtures.file("photos").photo())
+        classifyWith("not-finite/score-not-finite.onnx")
         assertShows("The model does not run", "On CPU it gives numbers that are no probabilities")
     }
 
