@@ -23,13 +23,13 @@ def show_diagnosis(paths: Sequence[Path], int8: bool, calibration: Path | None, 
     from dataclasses import asdict
 
     from pmsi_export.checks.inspect import diagnose, diagnose_checkpoint
-    from pmsi_export.jobs.predictor import CHECKPOINT_SUFFIXES
+    from pmsi_export.formats.registry import is_exported
     from pmsi_mobile.console.progress import loading_pytorch
     from pmsi_mobile.tensor_check import check_tensors
 
     rows = []
     for path in paths:
-        of_checkpoint = path.suffix in CHECKPOINT_SUFFIXES
+        of_checkpoint = not is_exported(path)
         if of_checkpoint:
             check_tensors(path)
             loading_pytorch()

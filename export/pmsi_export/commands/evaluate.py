@@ -55,7 +55,8 @@ def evaluate(
     import shlex
     import sys
 
-    from pmsi_export.evaluation.open import check_model, is_exported
+    from pmsi_export.evaluation.open import check_model
+    from pmsi_export.formats.registry import is_exported
     from pmsi_mobile.data.corruptions import read_corruption
     from pmsi_mobile.data.splits import check_split
     from pmsi_mobile.files import check_photo_folder, check_writable

@@ -23,7 +23,8 @@ def predict(
     import json
     import shlex
 
-    from pmsi_export.jobs.predictor import CHECKPOINT_SUFFIXES, open_predictor
+    from pmsi_export.formats.registry import is_exported
+    from pmsi_export.jobs.predictor import open_predictor
 
     paths = _list_photos(photos)
     predictor = open_predictor(model)
@@ -34,7 +35,7 @@ def predict(
         typer.echo(json.dumps({"model": str(model), "predictions": predictions}))
     else:
         _print_table(predictions)
-        command = "pmsi-export --format all" if model.suffix in CHECKPOINT_SUFFIXES else "pmsi-bench"
+        command = "pmsi-bench" if is_exported(model) else "pmsi-export --format all"
         say(f"next: {command} {shlex.quote(str(model))}")
     unreadable = [prediction["photo"] for prediction in predictions if "error" in prediction]
     if unreadable:

@@ -5,17 +5,12 @@ from typing import TYPE_CHECKING
 
 from pmsi_export.evaluation.model import Model
 from pmsi_export.formats.open import read_contract
-from pmsi_export.formats.registry import FORMATS
+from pmsi_export.formats.registry import is_exported
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.tensor_check import check_tensors
 
 if TYPE_CHECKING:
     from pmsi_mobile.training.device import Device
-
-
-def is_exported(path: Path) -> bool:
-    """Whether its name is that of an exported file; other names are those of checkpoints."""
-    return any(path.suffix == known.suffix for known in FORMATS.values())
 
 
 def check_model(path: Path, place: "Device") -> None:

@@ -234,6 +234,11 @@ def format_of(path: Path) -> Format:
     raise PmsiError(f"{path} is not an exported model: its suffix should be one of {suffixes}")
 
 
+def is_exported(path: Path) -> bool:
+    """Whether its name is that of an exported file; other names are those of checkpoints."""
+    return any(path.suffix == known.suffix for known in FORMATS.values())
+
+
 def require(known: Format, modules: tuple[str, ...]) -> None:
     """Raise PmsiError, saying what to install, unless all `modules` of the format are there."""
     missing = [module for module in modules if find_spec(module) is None]

@@ -8,13 +8,13 @@ import numpy as np
 
 from pmsi_export.formats.earlier import shortcomings
 from pmsi_export.formats.open import load_file, read_contract
+from pmsi_export.formats.registry import is_exported
 from pmsi_export.runtime.preprocess import load_image
 from pmsi_export.runtime.runner import Runner, all_classes
 from pmsi_mobile.config import Preprocessing
 from pmsi_mobile.errors import MeasurementError
 from pmsi_mobile.tensor_check import check_tensors
 
-CHECKPOINT_SUFFIXES = (".pt", ".pth")
 SURE = 0.95
 """Share of right answers that is promised where an answer is called sure."""
 
@@ -67,7 +67,7 @@ class Predictor:
 def open_predictor(model: Path | str) -> Predictor:
     """Open ckpt.pt of pmsi-train (imports PyTorch) or a file of pmsi-export. Raises PmsiError when it cannot be."""
     path = Path(model)
-    if path.suffix in CHECKPOINT_SUFFIXES:
+    if not is_exported(path):
         check_tensors(path)
         from pmsi_export.runtime.reference import reference_runner
         from pmsi_mobile.checkpoint import load_checkpoint
