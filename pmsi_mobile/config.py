@@ -136,6 +136,9 @@ class TrainConfig(_Section):
     """Share of the steps in which one-cycle rises."""
     momentum: float = Field(0.9, ge=0, lt=1)
     weight_decay: float = Field(5e-4, ge=0)
+    clip_norm: float = Field(0.0, ge=0)
+    """Gradients whose norm, over all weights, is larger are scaled down to it: one steep batch cannot undo what the
+    backbone knows. 0: they are taken as they are."""
     augment: Augment | Literal["method"] = "method"
     """`rmg`: recursive mosaics; `jigsaw`: grids of shuffled tiles; `cutmix`, `mixup`, `snapmix`: two photos in one, the
     same in all phases of a batch; `method`: the method's own, rmg for rmg-pmsi, jigsaw for pmg, none for others."""

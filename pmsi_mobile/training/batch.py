@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import Optimizer
 
 from pmsi_mobile.augmentations.mosaic import PAPER_MAX_RECURSION, jigsaw, recursive_mosaic
@@ -46,6 +47,9 @@ def train_batch(
         seen = phase_input(inputs, phase, augment, config.mosaic, generator)
         loss = METHODS[config.method].objective(model, seen, index, targets, loss_of)
         accelerator.backward(phase.loss_weight * loss)
+        if config.train.clip_norm:
+            accelerator.unscale_gradients(optimizer)
+            clip_grad_norm_(model.parameters(), config.train.clip_norm)
         optimizer.step()
         losses.append(loss.detach())
     return torch.stack(losses)
