@@ -11,6 +11,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from torch.nn.utils import parameters_to_vector
 
 from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.config import load_config
@@ -116,6 +117,26 @@ def test_each_phase_makes_one_step_from_its_own_input():
             # Only the phase's classifier has a gradient; the others do not move, not even by decay or momentum.
             assert torch.equal(old, new) == (head != phase)
         before = after
+
+
+def test_a_step_goes_no_further_than_the_clipped_gradient():
+    plain = {"method": "baseline", "train.momentum": 0, "train.weight_decay": 0}
+    rates = {"train.lr_backbone": 0.1, "train.lr_new": 0.1}
+
+    def distance(clip_norm):
+        config = load_config("paper", {**SMALL, **plain, **rates, "train.clip_norm": clip_norm})
+        torch.manual_seed(0)
+        network, accelerator = build_network(config, 4).train(), Accelerator()
+        before = parameters_to_vector(network.parameters())
+        optimizer = accelerator.prepare_optimizer(build_optimizer(network, config.train))
+        images, labels = torch.randint(0, 255, (4, 3, 64, 64), dtype=torch.uint8), torch.arange(4)
+        plan, loss = phases(config, network.head_names), Loss(config.train, labels, 4)
+        train_batch(network, optimizer, accelerator, images, labels, plan, config, torch.Generator(), loss)
+        return (parameters_to_vector(network.parameters()) - before).norm().item()
+
+    whole = distance(0)
+    assert distance(100 * whole) == pytest.approx(whole)
+    assert distance(whole) == pytest.approx(0.1 * whole, rel=1e-3)
 
 
 def test_frozen_epochs_leave_the_backbone_but_not_its_statistics(birds, tmp_path):
