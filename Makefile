@@ -45,7 +45,7 @@ demo: setup
 	rm -rf $(DEMO)
 	$(BIN)/pmsi-birds $(DEMO)/birds --species 6 --train 60 --val 10 --test 20 --size 128
 	$(BIN)/pmsi-train $(DEMO)/birds --method rmg-pmsi --weights none --epochs 16 --output $(DEMO)/run \
-		--set train.batch_size=16 --set train.lr_backbone=0.02 --set data.workers=0 \
+		--set train.batch_size=16 --set train.lr_backbone=0.02 --set train.clip_norm=0 --set data.workers=0 \
 		--set preprocessing.resize=112 --set preprocessing.crop=96
 	$(BIN)/pmsi-eval $(DEMO)/run/ckpt.pt $(DEMO)/birds
 	$(BIN)/pmsi-export --format all $(DEMO)/run/ckpt.pt --data $(DEMO)/birds --output $(DEMO)/models

@@ -249,7 +249,6 @@ def load_config(preset: str | None, overrides: dict[str, Any] | None = None) -> 
     """Resolve a preset and dotted overrides such as `{"model.width": 320}`.
 
     preset: None for `mobile`, or `mobile-rmg` where the overrides name a method that is not the plain classifier.
-    A preset's `train.clip_norm` is for pretrained weights: random ones have larger gradients, and nothing to lose.
     Raises PmsiError for an unknown preset, an unknown key or a value out of range.
     """
     if preset is None:
@@ -257,10 +256,7 @@ def load_config(preset: str | None, overrides: dict[str, Any] | None = None) -> 
     if preset not in PRESETS:
         raise PmsiError(f"unknown preset '{preset}': choose one of {', '.join(PRESETS)}")
     text = resources.files("pmsi_mobile").joinpath(f"presets/{preset}.yaml").read_text(encoding="utf-8")
-    config = override(parse_config(yaml.safe_load(text)), overrides := overrides or {})
-    if config.model.weights == "none" and "train.clip_norm" not in overrides:
-        return override(config, {"train.clip_norm": 0.0})
-    return config
+    return override(parse_config(yaml.safe_load(text)), overrides or {})
 
 
 def override(config: Config, overrides: dict[str, Any]) -> Config:

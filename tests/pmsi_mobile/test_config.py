@@ -37,16 +37,6 @@ def test_the_presets_for_a_phone_are_small():
     assert config.preprocessing.crop == load_config("mobile").preprocessing.crop == 224
 
 
-@pytest.mark.parametrize("preset", ["mobile", "mobile-rmg"])
-def test_gradients_are_clipped_where_weights_are_pretrained_or_one_says_so(preset):
-    def clip_norm(**values):
-        return load_config(preset, {key.replace("__", "."): value for key, value in values.items()}).train.clip_norm
-
-    assert (clip_norm(), clip_norm(model__weights="some.pth")) == (25, 25)
-    assert clip_norm(model__weights="none") == 0
-    assert clip_norm(model__weights="none", train__clip_norm=3) == 3
-
-
 def test_the_mobile_preset_trains_a_classifier_as_long_as_ten_epochs_of_four_phases():
     config = load_config("mobile")
     assert (config.method, config.train.epochs, config.train.label_smoothing) == ("baseline", 40, 0.1)

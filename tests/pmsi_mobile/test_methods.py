@@ -219,7 +219,8 @@ def test_training_moves_every_weight_of_a_method_and_it_learns(method):
     """Twelve drawn birds of three species, by heart: losses fall by a third in a few steps from random weights."""
     # Pooled products have length 1: their classifiers learn at rates of about 1, in their authors' programs too.
     rate, steps, side = {"bcnn": (10.0, 10, 64), "hbp": (3.0, 10, 64)}.get(method, (0.02, 8, 32))
-    config, network = build(method, train__lr_backbone=0.02, train__lr_new=rate, train__weight_decay=0, model__stages=2)
+    rates = {"train__lr_backbone": 0.02, "train__lr_new": rate, "train__weight_decay": 0, "train__clip_norm": 0}
+    config, network = build(method, **rates, model__stages=2)
     species = choose_species(3, 0)
     birds = [draw_bird(species[index % 3], np.random.default_rng(index), side).image for index in range(12)]
     images = torch.from_numpy(np.stack(birds)).permute(0, 3, 1, 2)
