@@ -60,15 +60,14 @@ class EvalPhotos(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         photo = self.photos[index]
-        pixels = _resized((photo.path, self.resize, False), self.preprocessing.resize, self.cache)
+        pixels = _resized(_evaluation_key(photo, self.resize), self.preprocessing.resize, self.cache)
         cropped = centre(pixels, self.preprocessing.crop)
         return as_tensor(self.corruption(cropped) if self.corruption else cropped), photo.label
 
     @property
     def kept(self) -> bool:
         """Whether there is nothing left to decode."""
-        keys = ((photo.path, self.resize, False) for photo in self.photos)
-        return self.cache is not None and self.cache.holds(keys)
+        return self.cache is not None and self.cache.holds(evaluation_keys(self.photos, self.resize))
 
 
 class TrainPhotos(Dataset[tuple[Tensor, int]]):
@@ -118,9 +117,13 @@ def training_keys(photos: Sequence[Photo], mixed_resize: bool) -> list[Key]:
     return [_training_key(photo, resize) for photo in photos for resize in resizes]
 
 
-def evaluation_keys(photos: Sequence[Photo]) -> list[Key]:
+def evaluation_keys(photos: Sequence[Photo], resize: Resize = "antialias") -> list[Key]:
     """What EvalPhotos takes from a cache."""
-    return [(photo.path, "antialias", False) for photo in photos]
+    return [_evaluation_key(photo, resize) for photo in photos]
+
+
+def _evaluation_key(photo: Photo, resize: Resize) -> Key:
+    return photo.path, resize, False
 
 
 def _training_key(photo: Photo, resize: Resize) -> Key:
