@@ -68,6 +68,8 @@ class ModelConfig(_Section):
     progressive: bool = True
     """Progressive training, the paper's P: each stage has a classifier and a phase of its own; without it there is the
     concat classifier alone."""
+    projection: int = Field(8192, ge=1, le=LARGEST_WIDTH)
+    """Channels to which hbp projects each of the last three blocks; published with 8192, for a phone 512."""
     mix: Literal["logits", "probabilities"] = "logits"
     """What Eq. 8 sums."""
 

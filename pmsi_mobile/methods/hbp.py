@@ -7,11 +7,9 @@ from pmsi_mobile.methods.pooled import PooledNet
 from pmsi_mobile.network.backbones import build_backbone, last_blocks
 from pmsi_mobile.network.poolings import HierarchicalBilinearPooling
 
-WIDTH = 8192
-
 
 class HBPNet(PooledNet):
-    """The last three blocks, each projected to 8192 channels, the three products of two of them, one linear layer.
+    """The last three blocks projected to `projection` channels, the three products of two of them, one linear layer.
 
     mobilenet_v2 has no last convolution in it: features[15], [16] and [17].
     Raises PmsiError for a backbone whose last stage has fewer than three blocks.
@@ -20,5 +18,5 @@ class HBPNet(PooledNet):
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
         last_conv = config.backbone != "mobilenet_v2"
         backbone = last_blocks(build_backbone(config.backbone, 1, config.weights, last_conv=last_conv), 3)
-        pooling = HierarchicalBilinearPooling(backbone.channels, WIDTH)
-        super().__init__("hbp", backbone, pooling, nn.Linear(3 * WIDTH, num_classes))
+        pooling = HierarchicalBilinearPooling(backbone.channels, config.projection)
+        super().__init__("hbp", backbone, pooling, nn.Linear(3 * config.projection, num_classes))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_EPSILON = 1e-5
+EPSILON = 1e-5
 
 
 class GlobalAverage(nn.Module):
@@ -36,9 +36,11 @@ class HierarchicalBilinearPooling(nn.Module):
     def forward(self, maps: list[Tensor]) -> Tensor:
         projected = [projection(x) for projection, x in zip(self.projections, maps, strict=True)]
         pairs = itertools.combinations(projected, 2)
-        return torch.cat([normalised((first * second).sum((2, 3))) for first, second in pairs], dim=1)
+        return normalised(torch.stack([(first * second).sum((2, 3)) for first, second in pairs], dim=1)).flatten(1)
 
 
-def normalised(x: Tensor) -> Tensor:
-    """Signed square root, then length 1: [B, D] -> [B, D]. The root is bounded at 0, where its slope would not be."""
-    return F.normalize(x.sign() * (x.abs() + _EPSILON).sqrt(), dim=1)
+def normalised(x: Tensor, epsilon: float = EPSILON) -> Tensor:
+    """Signed square root, then length 1: [..., D] -> [..., D]. The root is x / sqrt(|x| + epsilon), for a root's slope
+    at 0 is not bounded."""
+    size = x.abs() + epsilon
+    return x * size.rsqrt() * size.sum(dim=-1, keepdim=True).rsqrt()

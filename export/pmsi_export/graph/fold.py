@@ -5,6 +5,7 @@ to find it: BatchNorms, the division by 255 * std, and the sum over heads.
 """
 
 import copy
+import itertools
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -20,7 +21,7 @@ from pmsi_mobile.methods.pooled import PooledNet
 from pmsi_mobile.methods.registry import Network
 from pmsi_mobile.methods.rmg_pmsi import PMSINet
 from pmsi_mobile.network.backbones import StagedBackbone, TimmBackbone
-from pmsi_mobile.network.poolings import GlobalAverage
+from pmsi_mobile.network.poolings import EPSILON, GlobalAverage, HierarchicalBilinearPooling, normalised
 
 
 class MixGraph(nn.Module):
@@ -148,6 +149,30 @@ class WholeAverage(nn.Module):
     def forward(self, maps: list[Tensor]) -> Tensor:
         last = maps[-1]
         return F.avg_pool2d(last, [int(side) for side in last.shape[-2:]]).flatten(1)
+
+
+class ProjectedProducts(nn.Module):
+    """Hierarchical bilinear pooling, its sums over places as poolings of the map's size."""
+
+    def __init__(self, projections: nn.ModuleList) -> None:
+        super().__init__()
+        self.projections = projections
+        self.products = MeanProducts()
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        products: Tensor = self.products([projection(x) for projection, x in zip(self.projections, maps, strict=True)])
+        return products
+
+
+class MeanProducts(nn.Module):
+    """Projected maps [B, D, h, w] -> [B, pairs * D]: the mean product of each two, normalised. Apart from the rest, for
+    int8 leaves it in float: a product's range is the square of its factors'."""
+
+    def forward(self, projected: list[Tensor]) -> Tensor:
+        height, width = (int(side) for side in projected[0].shape[-2:])
+        pairs = itertools.combinations(projected, 2)
+        means = [F.avg_pool2d(first * second, [height, width]).flatten(1) for first, second in pairs]
+        return normalised(torch.stack(means, dim=1), EPSILON / (height * width)).flatten(1)
 
 
 class ChannelScale(nn.Module):
@@ -309,7 +334,11 @@ def _interaction_head(
 
 
 def _pooled_head(network: PooledNet, temperature: float, answer: Answer) -> PooledHead:
-    pooling = WholeAverage() if isinstance(network.pooling, GlobalAverage) else network.pooling
+    pooling: nn.Module = network.pooling
+    if isinstance(pooling, GlobalAverage):
+        pooling = WholeAverage()
+    elif isinstance(pooling, HierarchicalBilinearPooling):
+        pooling = ProjectedProducts(pooling.projections)
     *_, linear = network.classifier.modules()
     return PooledHead(pooling, _divided(cast(nn.Linear, linear), temperature), answer)
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx
 from torch.nn import functional as F
 
-from pmsi_export.graph.fold import MixGraph
+from pmsi_export.graph.fold import MeanProducts, MixGraph
 from pmsi_export.weights.equalise import equalise
 from pmsi_export.weights.layerwise import (
     CONV,
@@ -175,10 +175,16 @@ def _is_stored(node: fx.Node) -> bool:
     value = node.meta.get("val")
     if not isinstance(value, Tensor) or not value.is_floating_point():
         return False
-    if node.target in _PASS_ON:
+    if node.target in _PASS_ON or (_in_float(node) and all(map(_in_float, node.users))):
         return False
     fused = node.target in _TAKE_ACTIVATION and [user.target in _ACTIVATIONS for user in node.users] == [True]
     return not fused
+
+
+def _in_float(node: fx.Node) -> bool:
+    """Whether the node is one of those that int8 leaves in float."""
+    inside = [kind for _, kind in node.meta.get("nn_module_stack", {}).values()]
+    return f"{MeanProducts.__module__}.{MeanProducts.__qualname__}" in inside
 
 
 def _round_activation(chunks: Chunks) -> Chunks:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 
+from pmsi_export.graph.fold import MeanProducts
 from pmsi_export.runtime.runner import nchw
 
 
@@ -24,7 +25,7 @@ def to_int8(graph: nn.Module, images: NDArray[np.uint8]) -> nn.Module:
     """Quantise with PyTorch's PT2E, activation ranges from photos [N, H, W, 3].
 
     Weights are symmetric per output channel, activations asymmetric per tensor. The mean is subtracted, and the ELU and
-    the softmax computed, in float: XNNPACK's quantizer leaves them so.
+    the softmax computed, in float: XNNPACK's quantizer leaves them so, and is told to leave products of maps.
     """
     from executorch.backends.xnnpack.quantizer.xnnpack_quantizer import XNNPACKQuantizer
     from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
@@ -37,7 +38,7 @@ def to_int8(graph: nn.Module, images: NDArray[np.uint8]) -> nn.Module:
 
     inputs = [(torch.from_numpy(nchw(image, np.uint8)),) for image in images]
     exported = torch.export.export(_FromBytes(graph), inputs[0]).module()
-    observed = prepare_pt2e(exported, Quantizer().set_global(_config()))
+    observed = prepare_pt2e(exported, Quantizer().set_global(_config()).set_module_type(MeanProducts, None))
     with torch.no_grad():
         for photo in inputs:
             observed(*photo)

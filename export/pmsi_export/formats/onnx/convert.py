@@ -13,7 +13,7 @@ from pmsi_export.formats.registry import INT8_WEIGHTS
 from pmsi_mobile import __version__
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, NodeProto
 
     from pmsi_export.graph.fold import MixGraph
 
@@ -27,21 +27,24 @@ def convert(graph: "MixGraph", contract: Contract, path: Path, calibration: NDAr
     # Here and not above: loading a file needs no PyTorch.
     import onnx
 
-    model = _float_model(graph, contract)
+    model, in_float = _float_model(graph, contract)
     if contract.precision == "fp16":
         _halve_weights(model)
     elif contract.precision == "int8":
         assert calibration is not None
-        model = to_int8(model, calibration)
+        model = to_int8(model, calibration, in_float)
     onnx.save(model, str(path))
     if contract.precision == "int8-dynamic":
         _quantise_dynamically(path)
     _describe(path, contract)
 
 
-def _float_model(graph: "MixGraph", contract: Contract) -> "ModelProto":
+def _float_model(graph: "MixGraph", contract: Contract) -> tuple["ModelProto", list[str]]:
+    """The model, and the names of the nodes that int8 leaves in float."""
     import onnxsim
     import torch
+
+    from pmsi_export.graph.fold import MeanProducts
 
     program = torch.onnx.export(
         graph,
@@ -54,9 +57,16 @@ def _float_model(graph: "MixGraph", contract: Contract) -> "ModelProto":
         external_data=False,
     )
     assert program is not None
+    # What simplifying forgets is which module a node is from.
+    in_float = [node.name for node in program.model_proto.graph.node if _is_from(MeanProducts, node)]
     model, _ = onnxsim.simplify(program.model_proto)
     model.ir_version = IR_VERSION
-    return model
+    return model, in_float
+
+
+def _is_from(module: type, node: "NodeProto") -> bool:
+    where = {entry.key: entry.value for entry in node.metadata_props}.get("namespace", "")
+    return f": {module.__module__}.{module.__qualname__}/" in where
 
 
 def _halve_weights(model: "ModelProto") -> None:

@@ -1,7 +1,7 @@
 """A float ONNX model -> int8 in QDQ form: uint8 pixels in, float32 probabilities out."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,8 @@ _IN_FLOAT = ("Softmax", "ReduceMax", "Neg")
 """What is computed of the logits."""
 
 
-def to_int8(model: "ModelProto", images: NDArray[np.uint8]) -> "ModelProto":
-    """Quantise with ONNX Runtime's tools, activation ranges from photos [N, H, W, 3].
+def to_int8(model: "ModelProto", images: NDArray[np.uint8], in_float: Collection[str] = ()) -> "ModelProto":
+    """Quantise with ONNX Runtime's tools, activation ranges from photos [N, H, W, 3]; nodes `in_float` are left alone.
 
     Weights are int8, symmetric per output channel, activations uint8, asymmetric per tensor: with int8 activations ONNX
     Runtime leaves a third of the layers unfused on x86. What is computed of the logits stays float, for probabilities
@@ -47,7 +47,9 @@ def to_int8(model: "ModelProto", images: NDArray[np.uint8]) -> "ModelProto":
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             extra_options={"TensorQuantOverrides": overrides(model)},
-            nodes_to_exclude=[node.name for node in model.graph.node if node.op_type in _IN_FLOAT],
+            nodes_to_exclude=[
+                node.name for node in model.graph.node if node.op_type in _IN_FLOAT or node.name in in_float
+            ],
         )
         quantised = onnx.load(str(target))
     quantised.ir_version = model.ir_version

@@ -21,6 +21,8 @@ def to_int8(model: bytes, images: NDArray[np.uint8]) -> bytes:
     )
     from ai_edge_quantizer.quantizer import AlgorithmName, Quantizer
 
+    from pmsi_export.graph.fold import MeanProducts, ProjectedProducts
+
     pixels = OpQuantizationConfig(
         activation_tensor_config=TensorQuantizationConfig(8, symmetric=False, dtype=TensorDataType.UINT),
         weight_tensor_config=TensorQuantizationConfig(8),
@@ -34,6 +36,12 @@ def to_int8(model: bytes, images: NDArray[np.uint8]) -> bytes:
     quantizer.update_quantization_recipe(".*", TFLOperationName.INPUT, pixels)
     for kept in (TFLOperationName.SOFTMAX, TFLOperationName.OUTPUT):
         quantizer.update_quantization_recipe(".*", kept, algorithm_key=AlgorithmName.NO_QUANTIZE)
+    for scope, kept in (
+        (MeanProducts, TFLOperationName.ALL_SUPPORTED),
+        # Which the converter names after the convolutions before it.
+        (ProjectedProducts, TFLOperationName.MUL),
+    ):
+        quantizer.update_quantization_recipe(f".*{scope.__name__}.*", kept, algorithm_key=AlgorithmName.NO_QUANTIZE)
     quantised = quantizer.quantize(_ranges(model, images), enable_progress_report=False).quantized_model
     return _rename(bytes(quantised), elus, "ELU")
 
