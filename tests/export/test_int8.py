@@ -8,12 +8,14 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
 from pmsi_export.formats.executorch.int8 import to_int8
 from pmsi_export.formats.onnx.int8 import _range_of_grid
 from pmsi_export.formats.onnx.pair_sums import overflows
 from pmsi_export.formats.open import load_file, read_contract
 from pmsi_export.formats.registry import get_format
+from pmsi_export.graph.fold import ProjectedProducts
 from pmsi_export.graph.variant import Variant
 from pmsi_export.jobs.exporter import _check_mix, prepare_int8
 from pmsi_export.jobs.job import Job
@@ -22,6 +24,7 @@ from pmsi_mobile.checkpoint import load_checkpoint
 from pmsi_mobile.data.files import list_images
 from pmsi_mobile.errors import PmsiError
 from tests.conftest import make_checkpoint, small_config
+from tests.export.conftest import make_checkpoint as make_random_checkpoint
 from tests.export.conftest import run_command
 from tests.export.test_quantise import Bottleneck, noise, sqnr
 
@@ -107,8 +110,23 @@ def test_only_the_softmax_of_the_tflite_file_is_float(int8):
     assert interpreter.get_input_details()[0]["quantization"] == (1.0, 0)
 
 
-def test_executorch_computes_with_integers_what_the_graph_computes():
-    graph = Bottleneck().requires_grad_(False).eval()
+class WithProducts(nn.Module):
+    """HBP's tail on three maps of a photo."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.maps = nn.ModuleList(nn.Conv2d(3, channels, 8, stride=8) for channels in (8, 8, 16))
+        self.pooling = ProjectedProducts(nn.ModuleList(nn.Conv2d(channels, 32, 1) for channels in (8, 8, 16)))
+        self.linear = nn.Linear(96, 10)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.linear(self.pooling([each(image / 255) for each in self.maps])).softmax(dim=1)
+
+
+@pytest.mark.parametrize("network", [Bottleneck, WithProducts])
+def test_executorch_computes_with_integers_what_the_graph_computes(network):
+    graph = network().requires_grad_(False).eval()
     images = noise(16)
     quantised = to_int8(quantise(graph, images), images)
     inputs = [torch.from_numpy(image).permute(2, 0, 1)[None] for image in images]
@@ -116,6 +134,43 @@ def test_executorch_computes_with_integers_what_the_graph_computes():
         torch.cat([run(image) for image in inputs]) for run in (lambda image: graph(image.float()), quantised)
     )
     assert sqnr(exact, own) > 30
+
+
+@pytest.fixture(scope="module")
+def products(pictures, tmp_path_factory) -> Int8:
+    """HBP's files in int8, unverified as above."""
+    folder = tmp_path_factory.mktemp("products")
+    checkpoint = make_random_checkpoint(folder / "ckpt.pt", method="hbp", model__projection=24)
+    formats = [argument for name in FORMATS for argument in ("--format", name)]
+    arguments = ["--precision", "int8", "--calibration", pictures, "--no-verify", "--json"]
+    result = run_command("pmsi-export", checkpoint, *formats, *arguments)
+    assert result.status == 0, result.stderr
+    return Int8({row["format"]: row for row in json.loads(result.stdout)})
+
+
+def test_products_of_maps_are_float_in_the_int8_tflite_file(products):
+    """A product's range is the square of its factors': rounded, they cost ten decibels and more."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(products.file("tflite")))
+    interpreter.allocate_tensors()
+    of_size = {kind: [] for kind in (np.int8, np.float32)}
+    for detail in interpreter.get_tensor_details():
+        if detail["shape"].tolist() in ([1, 2, 2, 24], [1, 3, 24], [1, 72]):
+            of_size[detail["dtype"]].append(detail["shape"].tolist())
+    # The three projections, and what the last layer takes.
+    assert sorted(of_size[np.int8]) == [[1, 2, 2, 24]] * 3 + [[1, 72]]
+    assert of_size[np.float32].count([1, 2, 2, 24]) == 6
+
+
+def test_products_of_maps_are_float_in_the_int8_onnx_file(products):
+    import onnx
+
+    graph = onnx.load(products.file("onnx")).graph
+    producers = {output: node for node in graph.node for output in node.output}
+    rounded = [producers[node.input[0]].op_type for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert {"Mul", "AveragePool", "Abs", "Sqrt", "Reciprocal", "ReduceSum", "Concat"}.isdisjoint(rounded)
+    assert {"Conv", "Reshape"} <= set(rounded)
 
 
 def test_without_photos_to_calibrate_on_int8_is_refused(checkpoint, tmp_path):

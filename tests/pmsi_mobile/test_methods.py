@@ -77,6 +77,7 @@ def test_bilinear_methods_pool_what_the_method_says():
     _, network = build("hbp")
     assert network.backbone.channels == (160, 160, 320)
     assert network.classifier.in_features == 3 * 8192
+    assert build("hbp", model__projection=24)[1].classifier.in_features == 3 * 24
     _, whole = build("baseline", model__last_conv=False)
     whole.backbone.load_state_dict(
         dict(zip(whole.backbone.state_dict(), network.backbone.state_dict().values(), strict=True))
