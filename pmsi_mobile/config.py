@@ -21,7 +21,7 @@ LARGEST_SIDE = 4096
 LARGEST_WIDTH = 8192
 """Features of a layer, in the same way."""
 MOST_CLASSES = 100_000
-PRESETS = ("mobile", "mobile-rmg", "paper", "released")
+PRESETS = ("mobile", "mobile-plain", "mobile-rmg", "paper", "released")
 TORCHVISION = ("mobilenet_v2", "resnet18", "resnet34")
 """Backbones that are cut into stages here; any other is timm's."""
 
@@ -250,15 +250,22 @@ class Config(_Section):
 def load_config(preset: str | None, overrides: dict[str, Any] | None = None) -> Config:
     """Resolve a preset and dotted overrides such as `{"model.width": 320}`.
 
-    preset: None for `mobile`, or `mobile-rmg` where the overrides name a method that is not the plain classifier.
+    preset: None for that of the overrides' method: `mobile` (hbp), `mobile-plain` (the plain classifier) or
+    `mobile-rmg` (any other); where they name none `mobile`, or `mobile-plain` for a backbone that hbp cannot take.
     Raises PmsiError for an unknown preset, an unknown key or a value out of range.
     """
     if preset is None:
-        preset = "mobile" if (overrides or {}).get("method", "baseline") == "baseline" else "mobile-rmg"
+        preset = _preset_of(overrides or {})
     if preset not in PRESETS:
         raise PmsiError(f"unknown preset '{preset}': choose one of {', '.join(PRESETS)}")
     text = resources.files("pmsi_mobile").joinpath(f"presets/{preset}.yaml").read_text(encoding="utf-8")
     return override(parse_config(yaml.safe_load(text)), overrides or {})
+
+
+def _preset_of(overrides: dict[str, Any]) -> str:
+    cut_into_blocks = overrides.get("model.backbone", "mobilenet_v2") in ("mobilenet_v2", "resnet34")
+    method = overrides.get("method", "hbp" if cut_into_blocks else "baseline")
+    return {"hbp": "mobile", "baseline": "mobile-plain"}.get(method, "mobile-rmg")
 
 
 def override(config: Config, overrides: dict[str, Any]) -> Config:

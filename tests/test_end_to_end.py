@@ -45,7 +45,7 @@ def test_from_photos_to_checked_files(photos: Path, shared: Path, tmp_path: Path
     )
     heads = json.loads(run("pmsi-eval", tmp_path / "ckpt.pt", photos, "--json"))["heads"]
     # Six epochs are a start; chance is 20 %.
-    assert heads["baseline"]["top1"] > 0.5
+    assert heads["hbp"]["top1"] > 0.5
 
     run("pmsi-export", "--format", "tflite", "--format", "onnx", "--data", photos, tmp_path / "ckpt.pt")
     files = [tmp_path / "ckpt.tflite", tmp_path / "ckpt.onnx"]
@@ -54,7 +54,7 @@ def test_from_photos_to_checked_files(photos: Path, shared: Path, tmp_path: Path
         assert contract.classes == CLASSES
         assert contract.parity.status == "passed"
         assert contract.parity.photos is not None
-        assert contract.parity.photos.top1 == pytest.approx(heads["baseline"]["top1"])
+        assert contract.parity.photos.top1 == pytest.approx(heads["hbp"]["top1"])
 
     banana = sorted((photos / "train" / "Banana").iterdir())[0]
     from_checkpoint, *from_files = (

@@ -23,8 +23,8 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(
-            help="Recipe: mobile (the plain classifier, well trained), mobile-rmg, paper or released "
-            "[default: mobile; mobile-rmg with another --method]."
+            help="Recipe: mobile (hbp), mobile-plain (the plain classifier), mobile-rmg (rmg-pmsi), paper or released "
+            "[default: the --method's; mobile]."
         ),
     ] = None,
     method: Annotated[

@@ -117,7 +117,8 @@ def last_blocks(backbone: StagedBackbone | TimmBackbone, count: int) -> StagedBa
     blocks = list(backbone.stages[-1].children()) if isinstance(backbone, StagedBackbone) else []
     if len(blocks) < count or not isinstance(backbone, StagedBackbone):
         raise PmsiError(
-            f"this backbone's last stage has no {count} blocks to take features from: use mobilenet_v2 or resnet34"
+            f"this backbone's last stage has no {count} blocks to take features from: use mobilenet_v2 or resnet34, "
+            "or --preset mobile-plain"
         )
     before = [*backbone.stages[:-1], nn.Sequential(*blocks[:-count])]
     channels = [_out_channels(block) for block in blocks[-count:]]

@@ -34,12 +34,11 @@ def architecture(checkpoint: Path) -> dict[str, Any]:
     loading_pytorch()
     from pmsi_mobile.checkpoint import load_checkpoint
 
-    values = flatten(load_checkpoint(checkpoint).config)
-    plain = values["method"] == "baseline"
+    config = load_checkpoint(checkpoint).config
     same = {
         key: value
-        for key, value in values.items()
-        if key.startswith(("method", "model.", "preprocessing.")) and not (plain and key in _OF_HEADS)
+        for key, value in flatten(config).items()
+        if key.startswith(("method", "model.", "preprocessing.")) and _has_effect(key, config)
     }
     return same | {"model.weights": "none", "model.start_from": str(checkpoint)}
 
@@ -90,12 +89,14 @@ def resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume:
 
 
 def _without_effect(config: Config, overrides: dict[str, Any]) -> list[str]:
-    """A line where what is asked for is a matter of heads and phases, which the plain classifier has not."""
+    """A line where what is asked for is a matter of heads and phases that the method has not."""
     default = flatten(Config())
-    asked = [key for key in overrides if key in _OF_HEADS and overrides[key] != default[key]]
-    if config.method != "baseline" or not asked:
-        return []
-    return [f"{', '.join(asked)}: no effect on the plain classifier; --method rmg-pmsi has heads on stages"]
+    asked = [key for key in overrides if not _has_effect(key, config) and overrides[key] != default[key]]
+    return [f"{', '.join(asked)}: no effect on {config.method}; --method rmg-pmsi has heads on stages"] if asked else []
+
+
+def _has_effect(key: str, config: Config) -> bool:
+    return key not in _OF_HEADS or config.staged or (config.method, key) == ("hbp", "model.projection")
 
 
 def begin(folder: Path, config: Config) -> None:

@@ -37,24 +37,35 @@ def test_the_presets_for_a_phone_are_small():
     assert config.preprocessing.crop == load_config("mobile").preprocessing.crop == 224
 
 
-def test_the_mobile_preset_trains_a_classifier_as_long_as_ten_epochs_of_four_phases():
-    config = load_config("mobile")
-    assert (config.method, config.train.epochs, config.train.label_smoothing) == ("baseline", 40, 0.1)
+@pytest.mark.parametrize(("preset", "method"), [("mobile", "hbp"), ("mobile-plain", "baseline")])
+def test_the_presets_of_one_phase_train_as_long_as_ten_epochs_of_four(preset, method):
+    config = load_config(preset)
+    assert (config.method, config.train.epochs, config.train.label_smoothing) == (method, 40, 0.1)
 
 
 @pytest.mark.parametrize(
-    ("method", "preset"), [("baseline", "mobile"), ("rmg-pmsi", "mobile-rmg"), ("pmg", "mobile-rmg")]
+    ("method", "preset"),
+    [("hbp", "mobile"), ("baseline", "mobile-plain"), ("rmg-pmsi", "mobile-rmg"), ("pmg", "mobile-rmg")],
 )
 def test_the_preset_where_none_is_named_goes_by_the_method(method, preset):
     assert load_config(None, {"method": method}) == load_config(preset, {"method": method})
     assert load_config(None) == load_config("mobile")
 
 
-def test_what_only_heads_have_is_said_to_have_no_effect_on_the_plain_classifier(tmp_path):
+@pytest.mark.parametrize(
+    ("backbone", "method"),
+    [("resnet34", "hbp"), ("resnet18", "baseline"), ("efficientnet_lite0", "baseline")],
+)
+def test_without_a_method_a_backbone_gets_one_that_can_take_it(backbone, method):
+    assert load_config(None, {"model.backbone": backbone}).method == method
+
+
+def test_what_only_heads_have_is_said_to_have_no_effect_on_a_method_without_them(tmp_path):
     overrides = {"model.width": 64, "mosaic.max_recursion": 2, "model.backbone": "resnet18", "model.stages": 3}
     [note] = resolve(None, overrides, tmp_path, resume=False)[1]
     assert note.startswith("model.width, mosaic.max_recursion: no effect")
     assert resolve(None, {**overrides, "method": "rmg-pmsi"}, tmp_path, resume=False)[1] == []
+    assert resolve(None, {"model.projection": 64}, tmp_path, resume=False)[1] == []
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -93,7 +104,7 @@ def test_a_wrong_value_is_named_in_one_line(assignments, message):
 
 
 def test_an_unknown_preset_lists_the_known_ones():
-    with pytest.raises(PmsiError, match="mobile, mobile-rmg, paper, released"):
+    with pytest.raises(PmsiError, match="mobile, mobile-plain, mobile-rmg, paper, released"):
         load_config("papers")
 
 
