@@ -68,6 +68,9 @@ class ModelConfig(_Section):
     progressive: bool = True
     """Progressive training, the paper's P: each stage has a classifier and a phase of its own; without it there is the
     concat classifier alone."""
+    last_block: bool = True
+    """Whether hbp keeps the backbone's last block, in mobilenet_v2 that from 160 to 320 channels; without it the three
+    blocks are those before it."""
     projection: int = Field(8192, ge=1, le=LARGEST_WIDTH)
     """Channels to which hbp projects each of the last three blocks; published with 8192, for a phone 512."""
     mix: Literal["logits", "probabilities"] = "logits"
@@ -251,7 +254,7 @@ def load_config(preset: str | None, overrides: dict[str, Any] | None = None) -> 
     """Resolve a preset and dotted overrides such as `{"model.width": 320}`.
 
     preset: None for that of the overrides' method: `mobile` (hbp), `mobile-plain` (the plain classifier) or
-    `mobile-rmg` (any other); where they name none `mobile`, or `mobile-plain` for a backbone that hbp cannot take.
+    `mobile-rmg` (any other); where they name none `mobile`, or `mobile-plain` with another backbone than mobilenet_v2.
     Raises PmsiError for an unknown preset, an unknown key or a value out of range.
     """
     if preset is None:
@@ -263,8 +266,9 @@ def load_config(preset: str | None, overrides: dict[str, Any] | None = None) -> 
 
 
 def _preset_of(overrides: dict[str, Any]) -> str:
-    cut_into_blocks = overrides.get("model.backbone", "mobilenet_v2") in ("mobilenet_v2", "resnet34")
-    method = overrides.get("method", "hbp" if cut_into_blocks else "baseline")
+    method = overrides.get(
+        "method", "hbp" if overrides.get("model.backbone", "mobilenet_v2") == "mobilenet_v2" else "baseline"
+    )
     return {"hbp": "mobile", "baseline": "mobile-plain"}.get(method, "mobile-rmg")
 
 

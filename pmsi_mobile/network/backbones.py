@@ -109,20 +109,22 @@ def build_backbone(
     return backbone
 
 
-def last_blocks(backbone: StagedBackbone | TimmBackbone, count: int) -> StagedBackbone:
-    """A backbone that gives the maps of its last stage's last `count` blocks, in place of stages.
+def last_blocks(backbone: StagedBackbone | TimmBackbone, count: int, dropped: int = 0) -> StagedBackbone:
+    """A backbone that gives the maps of its last stage's last `count` blocks, in place of stages; `dropped` of them are
+    left out before that.
 
     Raises PmsiError for one that is not cut into blocks, or into fewer.
     """
     blocks = list(backbone.stages[-1].children()) if isinstance(backbone, StagedBackbone) else []
-    if len(blocks) < count or not isinstance(backbone, StagedBackbone):
+    if len(blocks) < count + dropped or not isinstance(backbone, StagedBackbone):
         raise PmsiError(
-            f"this backbone's last stage has no {count} blocks to take features from: use mobilenet_v2 or resnet34, "
+            f"this backbone's last stage has no {count + dropped} blocks to take features from: use mobilenet_v2, "
             "or --preset mobile-plain"
         )
-    before = [*backbone.stages[:-1], nn.Sequential(*blocks[:-count])]
-    channels = [_out_channels(block) for block in blocks[-count:]]
-    return StagedBackbone([*before, *blocks[-count:]], tuple(channels), count)
+    kept = blocks[: len(blocks) - dropped]
+    before = [*backbone.stages[:-1], nn.Sequential(*kept[:-count])]
+    channels = [_out_channels(block) for block in kept[-count:]]
+    return StagedBackbone([*before, *kept[-count:]], tuple(channels), count)
 
 
 def _out_channels(block: nn.Module) -> int:

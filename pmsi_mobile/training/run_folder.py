@@ -27,6 +27,8 @@ _OF_HEADS = frozenset(
     key for key in flatten(Config()) if key.startswith(("mosaic.", "model.")) and key not in _OF_BACKBONE
 )
 
+_OF_HBP = ("model.projection", "model.last_block")
+
 
 def architecture(checkpoint: Path) -> dict[str, Any]:
     """Overrides that make a run start from a checkpoint's weights: its network, its photos' size, and the file."""
@@ -96,7 +98,7 @@ def _without_effect(config: Config, overrides: dict[str, Any]) -> list[str]:
 
 
 def _has_effect(key: str, config: Config) -> bool:
-    return key not in _OF_HEADS or config.staged or (config.method, key) == ("hbp", "model.projection")
+    return key not in _OF_HEADS or config.staged or (config.method == "hbp" and key in _OF_HBP)
 
 
 def begin(folder: Path, config: Config) -> None:

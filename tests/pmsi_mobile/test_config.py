@@ -54,7 +54,7 @@ def test_the_preset_where_none_is_named_goes_by_the_method(method, preset):
 
 @pytest.mark.parametrize(
     ("backbone", "method"),
-    [("resnet34", "hbp"), ("resnet18", "baseline"), ("efficientnet_lite0", "baseline")],
+    [("mobilenet_v2", "hbp"), ("resnet34", "baseline"), ("efficientnet_lite0", "baseline")],
 )
 def test_without_a_method_a_backbone_gets_one_that_can_take_it(backbone, method):
     assert load_config(None, {"model.backbone": backbone}).method == method

@@ -92,6 +92,26 @@ def test_hbp_needs_three_blocks_in_the_last_stage():
     assert last_blocks(build_backbone("resnet34", 1), 3).channels == (512, 512, 512)
     with pytest.raises(PmsiError, match="no 3 blocks"):
         build("hbp", model__backbone="resnet18")
+    with pytest.raises(PmsiError, match="no 4 blocks"):
+        build("hbp", model__backbone="resnet34", model__last_block=False)
+
+
+def test_hbp_without_the_last_block_takes_the_three_before_it():
+    _, whole = build("hbp", model__projection=8)
+    _, cut = build("hbp", model__projection=8, model__last_block=False)
+    assert cut.backbone.channels == (160, 160, 160)
+    of_whole, of_cut = (list(each.backbone.modules()) for each in (whole, cut))
+    blocks = [[m for m in modules if type(m).__name__ == "InvertedResidual"] for modules in (of_whole, of_cut)]
+    assert len(blocks[1]) == len(blocks[0]) - 1
+    for block, same in zip(blocks[1], blocks[0], strict=False):
+        block.load_state_dict(same.state_dict())
+    cut.backbone.stages[0].load_state_dict(whole.backbone.stages[0].state_dict())
+    images = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        fifteen, sixteen, _ = whole.eval().backbone(images)
+        maps = cut.eval().backbone(images)
+    assert torch.equal(maps[1], fifteen)
+    assert torch.equal(maps[2], sixteen)
 
 
 def test_pairwise_confusion_is_its_formula():
