@@ -17,17 +17,20 @@ _TIMM_OPTIONS: dict[str, dict[str, Any]] = {"fbnetc_100": {"bn_eps": 1e-3}}
 
 
 class StagedBackbone(nn.Module):
-    """The stages S1..SN in sequence; returns the feature maps of the last `used` of them.
+    """The stages in sequence; returns the feature maps of the last `used` of them.
 
-    images [B, 3, H, W] -> list of `used` tensors [B, channels[i], h_i, w_i], shallow to deep.
+    images [B, 3, H, W] -> list of `used` tensors [B, channels[i], h_i, w_i], shallow to deep. names: S1..SN, or those of
+    the used ones.
     """
 
-    def __init__(self, stages: list[nn.Module], channels: tuple[int, ...], used: int) -> None:
+    def __init__(
+        self, stages: list[nn.Module], channels: tuple[int, ...], used: int, names: tuple[str, ...] = ()
+    ) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.used = used
         self.channels = channels[-used:]
-        self.stage_names = tuple(f"S{number}" for number in range(len(stages) - used + 1, len(stages) + 1))
+        self.stage_names = names or tuple(f"S{number}" for number in range(len(stages) - used + 1, len(stages) + 1))
 
     def forward(self, images: Tensor) -> list[Tensor]:
         features = []
@@ -110,8 +113,8 @@ def build_backbone(
 
 
 def last_blocks(backbone: StagedBackbone | TimmBackbone, count: int, dropped: int = 0) -> StagedBackbone:
-    """A backbone that gives the maps of its last stage's last `count` blocks, in place of stages; `dropped` of them are
-    left out before that.
+    """A backbone that gives the maps of its last stage's last `count` blocks, S5.2 for the second of stage 5, in place of
+    stages; `dropped` of them are left out before that.
 
     Raises PmsiError for one that is not cut into blocks, or into fewer.
     """
@@ -124,7 +127,8 @@ def last_blocks(backbone: StagedBackbone | TimmBackbone, count: int, dropped: in
     kept = blocks[: len(blocks) - dropped]
     before = [*backbone.stages[:-1], nn.Sequential(*kept[:-count])]
     channels = [_out_channels(block) for block in kept[-count:]]
-    return StagedBackbone([*before, *kept[-count:]], tuple(channels), count)
+    names = tuple(f"{backbone.stage_names[-1]}.{number}" for number in range(len(kept) - count + 1, len(kept) + 1))
+    return StagedBackbone([*before, *kept[-count:]], tuple(channels), count, names)
 
 
 def _out_channels(block: nn.Module) -> int:

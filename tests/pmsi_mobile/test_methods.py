@@ -100,6 +100,7 @@ def test_hbp_without_the_last_block_takes_the_three_before_it():
     _, whole = build("hbp", model__projection=8)
     _, cut = build("hbp", model__projection=8, model__last_block=False)
     assert cut.backbone.channels == (160, 160, 160)
+    assert cut.backbone.stage_names == ("S5.1", "S5.2", "S5.3")
     of_whole, of_cut = (list(each.backbone.modules()) for each in (whole, cut))
     blocks = [[m for m in modules if type(m).__name__ == "InvertedResidual"] for modules in (of_whole, of_cut)]
     assert len(blocks[1]) == len(blocks[0]) - 1
