@@ -19,8 +19,8 @@ _TIMM_OPTIONS: dict[str, dict[str, Any]] = {"fbnetc_100": {"bn_eps": 1e-3}}
 class StagedBackbone(nn.Module):
     """The stages in sequence; returns the feature maps of the last `used` of them.
 
-    images [B, 3, H, W] -> list of `used` tensors [B, channels[i], h_i, w_i], shallow to deep. names: S1..SN, or those of
-    the used ones.
+    images [B, 3, H, W] -> list of `used` tensors [B, channels[i], h_i, w_i], shallow to deep. names: of the used ones,
+    if they are not the last of S1..SN.
     """
 
     def __init__(
@@ -113,8 +113,8 @@ def build_backbone(
 
 
 def last_blocks(backbone: StagedBackbone | TimmBackbone, count: int, dropped: int = 0) -> StagedBackbone:
-    """A backbone that gives the maps of its last stage's last `count` blocks, S5.2 for the second of stage 5, in place of
-    stages; `dropped` of them are left out before that.
+    """A backbone that gives the maps of its last stage's last `count` blocks in place of stages, S5.2 for the second of
+    stage 5; the `dropped` blocks after them are left out.
 
     Raises PmsiError for one that is not cut into blocks, or into fewer.
     """
