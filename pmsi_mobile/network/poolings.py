@@ -6,7 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-EPSILON = 1e-5
+_EPSILON = 1e-5
+_SMALLEST = 2.0**-14
+"""Half precision has no smaller normal number."""
 
 
 class GlobalAverage(nn.Module):
@@ -22,12 +24,14 @@ class BilinearPooling(nn.Module):
 
     def forward(self, maps: list[Tensor]) -> Tensor:
         features = maps[-1].flatten(2)
-        return normalised((features @ features.transpose(1, 2) / features.shape[2]).flatten(1))
+        products = (features @ features.transpose(1, 2) / features.shape[2]).flatten(1)
+        # The root is bounded at 0, where its slope would not be.
+        return F.normalize(products.sign() * (products.abs() + _EPSILON).sqrt(), dim=1)
 
 
 class HierarchicalBilinearPooling(nn.Module):
-    """Products of each two of the maps, projected to `width` channels: maps of the same size -> [B, pairs * width]
-    (Yu et al. 2018, Hierarchical bilinear pooling)."""
+    """Mean products of each two of the maps, projected to `width` channels: maps of the same size -> [B, pairs * width]
+    (Yu et al. 2018, Hierarchical bilinear pooling; of sums, too large for half precision, the result is the same)."""
 
     def __init__(self, channels: tuple[int, ...], width: int) -> None:
         super().__init__()
@@ -36,11 +40,12 @@ class HierarchicalBilinearPooling(nn.Module):
     def forward(self, maps: list[Tensor]) -> Tensor:
         projected = [projection(x) for projection, x in zip(self.projections, maps, strict=True)]
         pairs = itertools.combinations(projected, 2)
-        return normalised(torch.stack([(first * second).sum((2, 3)) for first, second in pairs], dim=1)).flatten(1)
+        means = torch.stack([(first * second).mean((2, 3)) for first, second in pairs], dim=1)
+        return normalised(means).flatten(1)
 
 
-def normalised(x: Tensor, epsilon: float = EPSILON) -> Tensor:
-    """Signed square root, then length 1: [..., D] -> [..., D]. The root is x / sqrt(|x| + epsilon), for a root's slope
+def normalised(x: Tensor) -> Tensor:
+    """Signed square root, then length 1: [..., D] -> [..., D]. Nearer to 0 than 2^-14 the root is a line, for its slope
     at 0 is not bounded."""
-    size = x.abs() + epsilon
+    size = x.abs().clamp_min(_SMALLEST)
     return x * size.rsqrt() * size.sum(dim=-1, keepdim=True).rsqrt()

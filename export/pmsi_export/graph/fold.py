@@ -21,7 +21,7 @@ from pmsi_mobile.methods.pooled import PooledNet
 from pmsi_mobile.methods.registry import Network
 from pmsi_mobile.methods.rmg_pmsi import PMSINet
 from pmsi_mobile.network.backbones import StagedBackbone, TimmBackbone
-from pmsi_mobile.network.poolings import EPSILON, GlobalAverage, HierarchicalBilinearPooling, normalised
+from pmsi_mobile.network.poolings import GlobalAverage, HierarchicalBilinearPooling, normalised
 
 
 class MixGraph(nn.Module):
@@ -152,7 +152,7 @@ class WholeAverage(nn.Module):
 
 
 class ProjectedProducts(nn.Module):
-    """Hierarchical bilinear pooling, its sums over places as poolings of the map's size."""
+    """Hierarchical bilinear pooling, its means over places as poolings of the map's size."""
 
     def __init__(self, projections: nn.ModuleList) -> None:
         super().__init__()
@@ -169,10 +169,10 @@ class MeanProducts(nn.Module):
     int8 leaves it in float: a product's range is the square of its factors'."""
 
     def forward(self, projected: list[Tensor]) -> Tensor:
-        height, width = (int(side) for side in projected[0].shape[-2:])
+        places = [int(side) for side in projected[0].shape[-2:]]
         pairs = itertools.combinations(projected, 2)
-        means = [F.avg_pool2d(first * second, [height, width]).flatten(1) for first, second in pairs]
-        return normalised(torch.stack(means, dim=1), EPSILON / (height * width)).flatten(1)
+        means = [F.avg_pool2d(first * second, places).flatten(1) for first, second in pairs]
+        return normalised(torch.cat(means, dim=1).unflatten(1, (len(means), -1))).flatten(1)
 
 
 class ChannelScale(nn.Module):
