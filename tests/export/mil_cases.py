@@ -60,6 +60,7 @@ def _cases() -> dict[str, Case]:
         "silu": Case(nn.SiLU(), ("silu",)),
         "gelu": Case(lambda x: F.gelu(x) + F.gelu(x, approximate="tanh"), ("gelu", "add")),
         "curves": Case(lambda x: x.sigmoid() - x.tanh() + x.exp(), ("sigmoid", "tanh", "exp", "sub")),
+        "roots": Case(lambda x: x * x.abs().clamp_min(2**-14).rsqrt(), ("abs", "rsqrt")),
         "softmax": Case(lambda x: x.softmax(1), ("softmax",)),
         "quotient": Case(lambda x: x / (x * x + 1), ("real_div",)),
         "extremes": Case(lambda x: torch.maximum(x, row) + torch.minimum(x, -row), ("maximum", "minimum")),

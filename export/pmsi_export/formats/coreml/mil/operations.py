@@ -148,6 +148,14 @@ def sub(x: Tensor, y: Tensor) -> Tensor:
     return x - y
 
 
+def abs(x: Tensor) -> Tensor:
+    return x.abs()
+
+
+def rsqrt(x: Tensor, epsilon: float) -> Tensor:
+    return (x + epsilon).rsqrt()
+
+
 def mul(x: Tensor, y: Tensor) -> Tensor:
     return x * y
 
@@ -298,6 +306,8 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
         gelu,
         tanh,
         exp,
+        abs,
+        rsqrt,
         softmax,
         add,
         sub,
