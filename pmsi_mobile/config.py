@@ -255,12 +255,15 @@ def load_config(preset: str | None, overrides: dict[str, Any] | None = None) -> 
 
     preset: None for that of the overrides' method: `mobile` (hbp), `mobile-plain` (the plain classifier) or
     `mobile-rmg` (any other); where they name none `mobile`, or `mobile-plain` with another backbone than mobilenet_v2.
-    Raises PmsiError for an unknown preset, an unknown key or a value out of range.
+    Raises PmsiError for an unknown preset, an unknown key, a value out of range, or `mobile` with another method.
     """
-    if preset is None:
-        preset = _preset_of(overrides or {})
+    usual = _preset_of(overrides or {})
+    preset = usual if preset is None else preset
     if preset not in PRESETS:
         raise PmsiError(f"unknown preset '{preset}': choose one of {', '.join(PRESETS)}")
+    method = (overrides or {}).get("method", "hbp")
+    if preset == "mobile" and method != "hbp":
+        raise PmsiError(f"--preset mobile has the learning rates of hbp: with method {method} take --preset {usual}")
     text = resources.files("pmsi_mobile").joinpath(f"presets/{preset}.yaml").read_text(encoding="utf-8")
     return override(parse_config(yaml.safe_load(text)), overrides or {})
 
@@ -269,7 +272,7 @@ def _preset_of(overrides: dict[str, Any]) -> str:
     method = overrides.get(
         "method", "hbp" if overrides.get("model.backbone", "mobilenet_v2") == "mobilenet_v2" else "baseline"
     )
-    return {"hbp": "mobile", "baseline": "mobile-plain"}.get(method, "mobile-rmg")
+    return {"hbp": "mobile", "baseline": "mobile-plain"}.get(str(method), "mobile-rmg")
 
 
 def override(config: Config, overrides: dict[str, Any]) -> Config:

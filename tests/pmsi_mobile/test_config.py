@@ -60,6 +60,11 @@ def test_without_a_method_a_backbone_gets_one_that_can_take_it(backbone, method)
     assert load_config(None, {"model.backbone": backbone}).method == method
 
 
+def test_hbps_learning_rates_are_not_taken_for_another_method():
+    with pytest.raises(PmsiError, match="with method baseline take --preset mobile-plain"):
+        load_config("mobile", {"method": "baseline"})
+
+
 def test_what_only_heads_have_is_said_to_have_no_effect_on_a_method_without_them(tmp_path):
     overrides = {"model.width": 64, "mosaic.max_recursion": 2, "model.backbone": "resnet18", "model.stages": 3}
     [note] = resolve(None, overrides, tmp_path, resume=False)[1]

@@ -126,7 +126,7 @@ def test_a_run_ends_when_it_has_become_no_better_for_some_epochs(birds, tmp_path
 def test_patience_without_validation_photos_is_refused(birds, tmp_path):
     data = replace(open_data(birds, val_fraction=0, test_fraction=0, seed=0), val=())
     with pytest.raises(PmsiError, match=r"train\.patience needs validation photos"):
-        loop.Trainer(load_config("mobile", {**SMALL, "train.patience": 1}), data, tmp_path, Accelerator())
+        loop.Trainer(load_config("mobile-rmg", {**SMALL, "train.patience": 1}), data, tmp_path, Accelerator())
 
 
 # A run of so many minutes.
