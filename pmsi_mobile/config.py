@@ -257,15 +257,16 @@ def load_config(preset: str | None, overrides: dict[str, Any] | None = None) -> 
     `mobile-rmg` (any other); where they name none `mobile`, or `mobile-plain` with another backbone than mobilenet_v2.
     Raises PmsiError for an unknown preset, an unknown key, a value out of range, or `mobile` with another method.
     """
-    usual = _preset_of(overrides or {})
+    overrides = overrides or {}
+    usual = _preset_of(overrides)
     preset = usual if preset is None else preset
     if preset not in PRESETS:
         raise PmsiError(f"unknown preset '{preset}': choose one of {', '.join(PRESETS)}")
-    method = (overrides or {}).get("method", "hbp")
+    method = overrides.get("method", "hbp")
     if preset == "mobile" and method != "hbp":
         raise PmsiError(f"--preset mobile has the learning rates of hbp: with method {method} take --preset {usual}")
     text = resources.files("pmsi_mobile").joinpath(f"presets/{preset}.yaml").read_text(encoding="utf-8")
-    return override(parse_config(yaml.safe_load(text)), overrides or {})
+    return override(parse_config(yaml.safe_load(text)), overrides)
 
 
 def _preset_of(overrides: dict[str, Any]) -> str:

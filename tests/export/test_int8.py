@@ -38,15 +38,18 @@ class Int8(NamedTuple):
         return Path(str(self.rows[name]["file"]))
 
 
-@pytest.fixture(scope="module")
-def int8(checkpoint, pictures, tmp_path_factory) -> Int8:
-    folder = tmp_path_factory.mktemp("int8")
+def export_int8(checkpoint: Path, pictures: Path, folder: Path) -> Int8:
     formats = [argument for name in FORMATS for argument in ("--format", name)]
     # Unverified, for a random network is too sensitive: its answers change with any rounding.
     arguments = ["--precision", "int8", "--calibration", pictures, "--output", folder, "--no-verify", "--json"]
     result = run_command("pmsi-export", checkpoint, *formats, *arguments)
     assert result.status == 0, result.stderr
     return Int8({row["format"]: row for row in json.loads(result.stdout)})
+
+
+@pytest.fixture(scope="module")
+def int8(checkpoint, pictures, tmp_path_factory) -> Int8:
+    return export_int8(checkpoint, pictures, tmp_path_factory.mktemp("int8"))
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -138,14 +141,10 @@ def test_executorch_computes_with_integers_what_the_graph_computes(network):
 
 @pytest.fixture(scope="module")
 def products(pictures, tmp_path_factory) -> Int8:
-    """HBP's files in int8, unverified as above."""
+    """HBP's files."""
     folder = tmp_path_factory.mktemp("products")
     checkpoint = make_random_checkpoint(folder / "ckpt.pt", method="hbp", model__projection=24)
-    formats = [argument for name in FORMATS for argument in ("--format", name)]
-    arguments = ["--precision", "int8", "--calibration", pictures, "--no-verify", "--json"]
-    result = run_command("pmsi-export", checkpoint, *formats, *arguments)
-    assert result.status == 0, result.stderr
-    return Int8({row["format"]: row for row in json.loads(result.stdout)})
+    return export_int8(checkpoint, pictures, folder)
 
 
 def test_products_of_maps_are_float_in_the_int8_tflite_file(products):

@@ -17,7 +17,7 @@ _IN_FLOAT = ("Softmax", "ReduceMax", "Neg")
 """What is computed of the logits."""
 
 
-def to_int8(model: "ModelProto", images: NDArray[np.uint8], in_float: Collection[str] = ()) -> "ModelProto":
+def to_int8(model: "ModelProto", images: NDArray[np.uint8], in_float: Collection[str]) -> "ModelProto":
     """Quantise with ONNX Runtime's tools, activation ranges from photos [N, H, W, 3]; nodes `in_float` are left alone.
 
     Weights are int8, symmetric per output channel, activations uint8, asymmetric per tensor: with int8 activations ONNX
