@@ -164,7 +164,8 @@ class TrainConfig(_Section):
     """`balanced`: an epoch has as many photos as there are, but equally many of each class: a part of a large class,
     those of a small one several times."""
     teacher: tuple[str, ...] = ()
-    """Checkpoints whose Mix on the whole crop, their mean for several, every phase of the student learns from too."""
+    """Checkpoints whose Mix on the whole crop, their mean for several, every phase of the student learns from too; a
+    preset's name: such a network is trained first, in the run folder's `teachers`."""
     distill_weight: float = Field(0.7, ge=0, le=1)
     """Weight of the teachers' divergence in the loss; the rest is cross entropy."""
     temperature: PositiveFloat = 2.0

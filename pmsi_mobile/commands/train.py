@@ -3,7 +3,7 @@
 import shlex
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,11 @@ from pmsi_mobile.console.terminal import escaped, say
 from pmsi_mobile.errors import Interrupted, PmsiError
 from pmsi_mobile.training.device import HELP as DEVICE_HELP
 from pmsi_mobile.training.device import Device
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from pmsi_mobile.config import Config
 
 
 def train(
@@ -45,8 +50,11 @@ def train(
         typer.Option("--from", help="Fine-tune this ckpt.pt on other classes: all but its last layers."),
     ] = None,
     teacher: Annotated[
-        list[Path] | None,
-        typer.Option(help="Learn from this ckpt.pt of the same classes too; several: from their mean."),
+        list[str] | None,
+        typer.Option(
+            help="Learn from this ckpt.pt of the same classes too; several: from their mean. A preset's name: that "
+            "network is trained first."
+        ),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs to train.")] = None,
     minutes: Annotated[
@@ -77,10 +85,10 @@ def train(
     On several GPUs or machines: torchrun --nproc-per-node N -m pmsi_mobile.commands.train DATA ...
     """
     from pmsi_mobile.commands._print_config import as_commented_yaml
-    from pmsi_mobile.config import load_config, parse_assignments, read_overrides, save_config
+    from pmsi_mobile.config import load_config, parse_assignments, read_overrides
     from pmsi_mobile.files import check_photo_folder, check_writable
     from pmsi_mobile.network.sources import check_source
-    from pmsi_mobile.tensor_check import check_tensors
+    from pmsi_mobile.training.own_teachers import check_teachers
     from pmsi_mobile.training.run_folder import architecture, is_begun, resolve
 
     if data is None and not print_config:
@@ -96,7 +104,7 @@ def train(
         "train.augment": augment,
         "model.backbone": backbone,
         "model.weights": weights,
-        "train.teacher": [str(path) for path in teacher] if teacher else None,
+        "train.teacher": teacher or None,
         "train.epochs": epochs,
         "train.minutes": minutes,
         "seed": seed,
@@ -115,36 +123,48 @@ def train(
     check_writable(folder, None if is_begun(folder) else data)
     if not is_begun(folder):
         check_source(config.model.weights)
-    for path in config.train.teacher:
-        check_tensors(Path(path))
+    check_teachers(config, folder)
     loading_pytorch()
 
-    from pmsi_mobile.checkpoint import load_checkpoint
-    from pmsi_mobile.commands._confidence_output import confidence_lines
-    from pmsi_mobile.commands._train_output import ConsoleListener, class_names, console, heads_table
-    from pmsi_mobile.console.progress import progress
-    from pmsi_mobile.training.loop import Trainer
-    from pmsi_mobile.training.run import check_network, open_accelerator, open_photos
+    from pmsi_mobile.commands._train_output import console
+    from pmsi_mobile.training.run import open_accelerator, runs_of
     from pmsi_mobile.training.threads import use_idle_cores
 
     accelerator = open_accelerator(config, device)
     busy = use_idle_cores() if accelerator.device.type == "cpu" else None
     for note in [*notes, busy] if busy else notes:
         console.print(escaped(f"note: {note}"))
-    check_network(config, folder, accelerator)
+    for place, settings in runs_of(config, folder, accelerator).items():
+        checkpoint = _run(data, split, settings, place, accelerator, again=folder)
+        split = place / "data.json"
+    if accelerator.is_main_process:
+        say(f"next: pmsi-export --format all {shlex.quote(str(checkpoint))}")
+    accelerator.end_training()
+
+
+def _run(
+    data: Path, split: Path | None, config: "Config", folder: Path, accelerator: "Accelerator", again: Path
+) -> Path:
+    """Train what is to be in `folder` to its end; its ckpt.pt. again: the folder that `--resume` is to be told."""
+    from pmsi_mobile.checkpoint import load_checkpoint
+    from pmsi_mobile.commands._confidence_output import confidence_lines
+    from pmsi_mobile.commands._train_output import ConsoleListener, class_names, console, heads_table
+    from pmsi_mobile.console.progress import progress
+    from pmsi_mobile.training.run import open_photos, open_trainer
+
     with progress("checking photos") if accelerator.is_main_process else nullcontext() as report:
         dataset, found = open_photos(data, split, config, folder, accelerator, report)
     for note in found:
         console.print(escaped(f"note: {note}"))
-    trainer = Trainer(config, dataset, folder, accelerator)
+    trainer = open_trainer(config, dataset, folder, accelerator)
     minutes = config.train.minutes
     planned = f"as many as fit into {minutes:g} minutes" if minutes else str(config.train.epochs)
     if accelerator.is_main_process:
-        save_config(config, folder / "config.yaml")
         heading = (
-            f"{config.method} on {dataset.root}: {len(dataset.classes)} classes, {len(dataset.train)} training, "
-            f"{len(dataset.val)} validation, {len(dataset.test)} test photos; {accelerator.device}, "
-            f"{accelerator.num_processes} process(es), epoch {trainer.progress.epoch + 1} of {planned}"
+            f"{config.method}{'' if folder == again else ' (teacher)'} on {dataset.root}: "
+            f"{len(dataset.classes)} classes, {len(dataset.train)} training, {len(dataset.val)} validation, "
+            f"{len(dataset.test)} test photos; {accelerator.device}, {accelerator.num_processes} process(es), "
+            f"epoch {trainer.progress.epoch + 1} of {planned}"
         )
         console.print(escaped(heading))
         console.print(class_names(dataset.classes))
@@ -152,7 +172,7 @@ def train(
         try:
             checkpoint = trainer.fit(listener)
         except Interrupted as stop:
-            how = _how_to_go_on(data, folder, trainer.progress.epoch, trainer.length.epochs)
+            how = _how_to_go_on(data, folder, again, trainer.progress.epoch, trainer.length.epochs)
             raise Interrupted(stop.signal_number, how) from None
     if accelerator.is_main_process:
         if trainer.progress.epoch < trainer.length.epochs:
@@ -163,17 +183,16 @@ def train(
         for line in confidence_lines(load_checkpoint(checkpoint).confidence):
             console.print(line)
         say(f"wrote {checkpoint} (curves: {folder / 'curves.png'})")
-        say(f"next: pmsi-export --format all {shlex.quote(str(checkpoint))}")
-    accelerator.end_training()
+    return checkpoint
 
 
-def _how_to_go_on(data: Path, folder: Path, epoch: int, epochs: int) -> str:
+def _how_to_go_on(data: Path, folder: Path, again: Path, epoch: int, epochs: int) -> str:
     from pmsi_mobile.training.run_folder import is_begun
 
     where = f"in epoch {epoch + 1} of {epochs}" if epoch < epochs else "after the last epoch"
     if not is_begun(folder):
         return f"interrupted {where}, before anything was saved"
-    command = shlex.join(["pmsi-train", str(data), "--output", str(folder), "--resume"])
+    command = shlex.join(["pmsi-train", str(data), "--output", str(again), "--resume"])
     return f"interrupted {where}; the state is saved, go on with: {command}"
 
 

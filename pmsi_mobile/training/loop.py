@@ -54,6 +54,7 @@ from pmsi_mobile.training.interruption import Interruption
 from pmsi_mobile.training.loss import Loss
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 from pmsi_mobile.training.outcome import Heads, weights_of, write_checkpoint, write_end
+from pmsi_mobile.training.own_teachers import teacher_files
 from pmsi_mobile.training.speed import keep_freed_memory, spare_copies
 from pmsi_mobile.training.state import Length, Progress, follow, restore_state, save_state
 
@@ -93,7 +94,8 @@ class Trainer:
         self.plan = phases(config, self.network.head_names)
         self.labels = [photo.label for photo in data.train]
         self.loss = Loss(config.train, torch.tensor(self.labels), len(data.classes)).to(accelerator.device)
-        self.teachers = Teachers(config.train, data.classes, accelerator.device) if config.train.teacher else None
+        teachers, temperature = teacher_files(config, folder), config.train.temperature
+        self.teachers = Teachers(teachers, temperature, data.classes, accelerator.device) if teachers else None
         self.steps = steps_per_epoch(len(data.train), config.train.batch_size, accelerator.num_processes)
         if config.train.patience and not data.val:
             raise PmsiError("train.patience needs validation photos, and there are none: set data.val_fraction")

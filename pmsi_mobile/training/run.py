@@ -14,6 +14,7 @@ from pmsi_mobile.files import check_photo_folder, check_writable
 from pmsi_mobile.methods.registry import build_network
 from pmsi_mobile.training.device import Device, choose_device
 from pmsi_mobile.training.loop import Trainer
+from pmsi_mobile.training.own_teachers import check_teachers, own_teachers
 from pmsi_mobile.training.run_folder import begin, is_begun, resolve
 
 
@@ -38,13 +39,14 @@ def train(
     check_photo_folder(data)
     config, _ = resolve(preset, dict(settings or {}), folder, resume)
     check_writable(folder, None if is_begun(folder) else data)
+    check_teachers(config, folder)
     accelerator = open_accelerator(config, device)
-    check_network(config, folder, accelerator)
-    photos, _ = open_photos(data, None, config, folder, accelerator)
-    trainer = Trainer(config, photos, folder, accelerator)
-    if accelerator.is_main_process:
-        save_config(config, folder / "config.yaml")
-    return trainer.fit(_Unheard())
+    split, checkpoint = None, folder / "ckpt.pt"
+    for place, settings_there in runs_of(config, folder, accelerator).items():
+        photos, _ = open_photos(data, split, settings_there, place, accelerator)
+        checkpoint = open_trainer(settings_there, photos, place, accelerator).fit(_Unheard())
+        split = place / "data.json"
+    return checkpoint
 
 
 def open_accelerator(config: Config, device: Device) -> Accelerator:
@@ -58,10 +60,28 @@ def open_accelerator(config: Config, device: Device) -> Accelerator:
         raise PmsiError(f"train.precision={config.train.precision} cannot be used here: {error}") from None
 
 
-def check_network(config: Config, folder: Path, accelerator: Accelerator) -> None:
-    """Raise PmsiError when backbone or weights cannot be had: they are cheaper to try than photos are to check."""
-    with accelerator.main_process_first():
-        build_network(config, 2, load_weights=not is_begun(folder))
+def runs_of(config: Config, folder: Path, accelerator: Accelerator) -> dict[Path, Config]:
+    """Run folder -> configuration of what is to be trained, in this order: the teachers of its own that the run in
+    `folder` has, unless it is begun already, and that run, which is recorded so that `--resume` finds it.
+
+    Raises PmsiError when a backbone or weights cannot be had: they are cheaper to try than photos are to check.
+    """
+    own = {} if is_begun(folder) else own_teachers(config, folder)
+    runs = {**own, folder: config}
+    for place, settings in runs.items():
+        with accelerator.main_process_first():
+            build_network(settings, 2, load_weights=not is_begun(place))
+    if own and accelerator.is_main_process:
+        save_config(config, folder / "config.yaml")
+    return runs
+
+
+def open_trainer(config: Config, photos: DataSet, folder: Path, accelerator: Accelerator) -> Trainer:
+    """The run in `folder`, begun or resumed, with its configuration recorded there."""
+    trainer = Trainer(config, photos, folder, accelerator)
+    if accelerator.is_main_process:
+        save_config(config, folder / "config.yaml")
+    return trainer
 
 
 def open_photos(

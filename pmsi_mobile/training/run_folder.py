@@ -8,6 +8,7 @@ from pmsi_mobile.config import Config, flatten, load_config, override, read_conf
 from pmsi_mobile.console.progress import loading_pytorch
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.tensor_check import check_tensors
+from pmsi_mobile.training.own_teachers import FOLDER
 
 # What a resumed run may change: speed and length, and what only its start needed.
 _FREE = frozenset(
@@ -59,7 +60,7 @@ def resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume:
     """
     saved = folder / "config.yaml"
     if not resume:
-        if is_begun(folder):
+        if is_begun(folder) or any(is_begun(teacher) for teacher in folder.glob(f"{FOLDER}/*")):
             raise PmsiError(f"{folder} already holds a run: go on with --resume, or choose another --output")
         if (folder / "ckpt.pt").exists():
             raise PmsiError(f"{folder} already holds a trained model, ckpt.pt: choose another --output")

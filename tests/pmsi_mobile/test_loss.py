@@ -71,7 +71,7 @@ def test_soft_labels_are_the_mean_of_the_teachers_softened_mix_by_the_names_of_t
     one = teacher_file(tmp_path / "one.pt", 1)
     settings = {f"preprocessing__{key}": value for key, value in other.items()}
     two = teacher_file(tmp_path / "two.pt", 2, ("c", "a", "b"), method="baseline", **settings)
-    teachers = Teachers(train_config(teacher=[str(one), str(two)], temperature=3), CLASSES, torch.device("cpu"))
+    teachers = Teachers([one, two], 3, CLASSES, torch.device("cpu"))
     images = torch.randint(0, 256, (4, 3, 96, 96), dtype=torch.uint8)
     expected = []
     for path, order in ((one, [0, 1, 2]), (two, [1, 2, 0])):
@@ -85,7 +85,7 @@ def test_soft_labels_are_the_mean_of_the_teachers_softened_mix_by_the_names_of_t
 def test_a_teacher_of_other_classes_is_refused(tmp_path):
     path = teacher_file(tmp_path / "other.pt", classes=("a", "b", "x"))
     with pytest.raises(PmsiError, match=r"other\.pt has other classes.*2 differ, first: c"):
-        Teachers(train_config(teacher=[str(path)]), CLASSES, torch.device("cpu"))
+        Teachers([path], 2, CLASSES, torch.device("cpu"))
 
 
 @pytest.mark.slow
