@@ -28,7 +28,7 @@ _OF_HEADS = frozenset(
     key for key in flatten(Config()) if key.startswith(("mosaic.", "model.")) and key not in _OF_BACKBONE
 )
 
-_OF_HBP = ("model.projection", "model.last_block")
+_OF_HBP = frozenset({"model.projection", "model.last_block"})
 
 
 def architecture(checkpoint: Path) -> dict[str, Any]:
@@ -92,14 +92,19 @@ def resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume:
 
 
 def _without_effect(config: Config, overrides: dict[str, Any]) -> list[str]:
-    """A line where what is asked for is a matter of heads and phases that the method has not."""
+    """Lines where what is asked for is a matter of heads and phases, or of products, that the method has not."""
     default = flatten(Config())
     asked = [key for key in overrides if not _has_effect(key, config) and overrides[key] != default[key]]
-    return [f"{', '.join(asked)}: no effect on {config.method}; --method rmg-pmsi has heads on stages"] if asked else []
+    of_hbp, of_heads = (", ".join(key for key in asked if (key in _OF_HBP) == hbp) for hbp in (True, False))
+    return [
+        f"{keys}: no effect on {config.method}; --method {other}"
+        for keys, other in ((of_heads, "rmg-pmsi has heads on stages"), (of_hbp, "hbp has products of blocks"))
+        if keys
+    ]
 
 
 def _has_effect(key: str, config: Config) -> bool:
-    return key not in _OF_HEADS or config.staged or (config.method == "hbp" and key in _OF_HBP)
+    return config.method == "hbp" if key in _OF_HBP else key not in _OF_HEADS or config.staged
 
 
 def begin(folder: Path, config: Config) -> None:

@@ -107,14 +107,14 @@ def test_pytorch_is_a_reference_that_the_others_agree_with(tmp_path: Path, monke
 
 
 @pytest.mark.skipif(not which("g++"), reason="torch.compile needs a C++ compiler")
-def test_the_compiled_reference_is_measured(tmp_path: Path):
+def test_a_checkpoint_of_any_name_is_measured_eager_and_compiled(tmp_path: Path):
     config = small_config(model__backbone="test_resnet")
     images = torch.zeros(2, 3, 64, 64, dtype=torch.uint8)
-    done = pmsi_bench(make_checkpoint(tmp_path / "ckpt.pt", config, ("a", "b"), images), "--rounds", 1, "--json")
+    done = pmsi_bench(make_checkpoint(tmp_path / "network.pth", config, ("a", "b"), images), "--rounds", 1, "--json")
     assert done.code == 0, done.err
     assert [(file.name, file.status) for file in BenchResult.model_validate_json(done.out).files] == [
-        ("ckpt.pt, eager", "measured"),
-        ("ckpt.pt, compiled", "measured"),
+        ("network.pth, eager", "measured"),
+        ("network.pth, compiled", "measured"),
     ]
 
 

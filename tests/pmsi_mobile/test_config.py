@@ -70,7 +70,16 @@ def test_what_only_heads_have_is_said_to_have_no_effect_on_a_method_without_them
     [note] = resolve(None, overrides, tmp_path, resume=False)[1]
     assert note.startswith("model.width, mosaic.max_recursion: no effect")
     assert resolve(None, {**overrides, "method": "rmg-pmsi"}, tmp_path, resume=False)[1] == []
+
+
+def test_what_only_hbp_has_is_said_to_have_no_effect_on_other_methods(tmp_path):
+    overrides = {"model.projection": 64, "model.width": 64}
     assert resolve(None, {"model.projection": 64}, tmp_path, resume=False)[1] == []
+    [note] = resolve(None, {**overrides, "method": "rmg-pmsi"}, tmp_path, resume=False)[1]
+    assert note == "model.projection: no effect on rmg-pmsi; --method hbp has products of blocks"
+    heads, products = resolve(None, {**overrides, "method": "baseline"}, tmp_path, resume=False)[1]
+    assert heads.startswith("model.width: no effect on baseline; --method rmg-pmsi")
+    assert products.startswith("model.projection: no effect on baseline")
 
 
 @pytest.mark.parametrize("preset", PRESETS)

@@ -25,7 +25,7 @@ from time import perf_counter_ns
 from typing import Any, TextIO
 
 from pmsi_export.formats.open import load_file
-from pmsi_export.formats.registry import format_of, loader, require
+from pmsi_export.formats.registry import format_of, is_exported, loader, require
 from pmsi_export.runtime.runner import Image, NotRunnable, Runner
 from pmsi_mobile.errors import PmsiError
 
@@ -42,10 +42,10 @@ def main() -> None:
     arguments = parser.parse_args()
     answers = claim_stdout()
     try:
-        if arguments.model.suffix == ".pt":
-            served = Served(arguments.model, _pytorch(arguments.model, arguments.threads, arguments.compiled), False)
-        else:
+        if is_exported(arguments.model):
             served = Served(arguments.model, _exported(arguments.model, arguments.threads), True)
+        else:
+            served = Served(arguments.model, _pytorch(arguments.model, arguments.threads, arguments.compiled), False)
         serve(served, arguments.side, answers)
     except NotRunnable as error:
         say(answers, error=error.reason, not_runnable=True)
@@ -178,7 +178,7 @@ def describe(model: Path) -> dict[str, Any]:
     """What `diagnose` says of a file, without its path."""
     from pmsi_export.checks.inspect import diagnose, diagnose_checkpoint
 
-    described = asdict(diagnose_checkpoint(model) if model.suffix == ".pt" else diagnose(model))
+    described = asdict(diagnose(model) if is_exported(model) else diagnose_checkpoint(model))
     del described["file"]
     return described
 

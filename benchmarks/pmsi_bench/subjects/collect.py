@@ -4,11 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from pmsi_export.formats.registry import FORMATS, format_of
+from pmsi_export.formats.registry import is_exported
 from pmsi_mobile.console.terminal import escaped
 from pmsi_mobile.errors import PmsiError
-
-_SUFFIXES = frozenset(known.suffix for known in FORMATS.values())
 
 
 def find_models(paths: Sequence[Path]) -> list[Path]:
@@ -16,8 +14,7 @@ def find_models(paths: Sequence[Path]) -> list[Path]:
     fp32 files first, whose names are the shortest.
 
     Files that failed their parity gate are left out of a folder, and checkpoints; named one by one they are taken. A
-    file given twice is there twice. Raises PmsiError for a path that does not exist, is no model, or a folder without
-    models.
+    file given twice is there twice. Raises PmsiError for a path that does not exist or a folder without models.
     """
     return [model for path in paths for model in _models_of(path)]
 
@@ -35,9 +32,9 @@ def _models_of(path: Path) -> list[Path]:
     if not path.exists():
         raise PmsiError(f"{path} does not exist: pass exported model files or a folder of them")
     # A Core ML package is a folder too.
-    if path.is_dir() and path.suffix not in _SUFFIXES:
+    if path.is_dir() and not is_exported(path):
         models = sorted(
-            (child for child in path.iterdir() if child.suffix in _SUFFIXES and ".rejected" not in child.suffixes),
+            (child for child in path.iterdir() if is_exported(child) and ".rejected" not in child.suffixes),
             key=lambda model: (model.stem, model.suffix),
         )
         if not models:
@@ -45,6 +42,4 @@ def _models_of(path: Path) -> list[Path]:
                 f"folder {path} has no exported model in it: pmsi-export --output {path} ckpt.pt makes them"
             )
         return models
-    if path.suffix != ".pt":
-        format_of(path)
     return [path]

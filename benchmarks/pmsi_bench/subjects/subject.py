@@ -9,7 +9,7 @@ from pmsi_bench.subjects.collect import short_names
 from pmsi_bench.subjects.function import Function, function_of
 from pmsi_export.contract.schema import PreprocessingSpec
 from pmsi_export.formats.open import read_contract
-from pmsi_export.formats.registry import get_format
+from pmsi_export.formats.registry import get_format, is_exported
 from pmsi_mobile.console.progress import loading_pytorch
 from pmsi_mobile.errors import PmsiError
 from pmsi_mobile.tensor_check import check_tensors
@@ -66,7 +66,7 @@ def subjects(models: Sequence[Path], threads: Sequence[int], sides: Sequence[int
 
 
 def _rows(name: str, model: Path) -> list[Subject]:
-    return _references(name, model) if model.suffix == ".pt" else [_exported(name, model)]
+    return [_exported(name, model)] if is_exported(model) else _references(name, model)
 
 
 def _exported(name: str, model: Path) -> Subject:
