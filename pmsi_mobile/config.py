@@ -191,7 +191,8 @@ class TrainConfig(_Section):
     patience: int = Field(0, ge=0)
     """The run ends after this many epochs in a row without a better Mix top-1 on the validation split; 0: never."""
     select: Literal["best", "last"] = "best"
-    """Which epoch's weights become ckpt.pt: the best Mix top-1 on the validation split, or the last."""
+    """Which epoch's weights become ckpt.pt: the best Mix top-1 on the validation split, of
+    equal ones the last, or the last of all."""
     save_minutes: PositiveFloat = 5.0
     """How often the state for `--resume` is saved within an epoch; it is always saved at an epoch's end."""
 

@@ -370,7 +370,7 @@ class Trainer:
         if self.config.train.select == "last" or not self.data.val:
             return self.is_over(history)
         *earlier, last = (row[self._selected] for row in history)
-        return all(last > each for each in earlier)
+        return all(last >= each for each in earlier)
 
     @property
     def _selected(self) -> str:
