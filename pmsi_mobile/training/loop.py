@@ -16,7 +16,7 @@ from typing import Protocol, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast, broadcast_object_list, gather_object
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -29,33 +29,29 @@ from pmsi_mobile.data.cache import ResizedPhotos
 from pmsi_mobile.data.calibration import FOLDER as CALIBRATION
 from pmsi_mobile.data.calibration import save_calibration
 from pmsi_mobile.data.loading import (
-    EvalPhotos,
     TrainPhotos,
     derive_seed,
-    eval_loader,
     evaluation_keys,
-    shuffled_batches,
     steps_per_epoch,
     train_loader,
     training_keys,
 )
 from pmsi_mobile.data.photo_augment import photo_augment
-from pmsi_mobile.data.splits import DataSet, Photo
-from pmsi_mobile.data.transforms import normalise
+from pmsi_mobile.data.splits import DataSet
 from pmsi_mobile.errors import Interrupted, MeasurementError, PmsiError
-from pmsi_mobile.evaluation import Outputs, accuracies, final_head, run_network
+from pmsi_mobile.evaluation import final_head
 from pmsi_mobile.methods.registry import Network, build_network, phases
 from pmsi_mobile.methods.registry import batches as draw_batches
 from pmsi_mobile.training.batch import image_passes, train_batch
-from pmsi_mobile.training.batch_norm import precise_statistics
 from pmsi_mobile.training.budget import epochs_within
 from pmsi_mobile.training.distillation import Teachers
+from pmsi_mobile.training.evaluator import Evaluator
 from pmsi_mobile.training.interruption import Interruption
 from pmsi_mobile.training.loss import Loss
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
-from pmsi_mobile.training.outcome import Heads, weights_of, write_checkpoint, write_end
+from pmsi_mobile.training.outcome import weights_of, write_checkpoint, write_end
 from pmsi_mobile.training.own_teachers import teacher_files
-from pmsi_mobile.training.speed import keep_freed_memory, spare_copies
+from pmsi_mobile.training.speed import keep_freed_memory, on_device, spare_copies
 from pmsi_mobile.training.state import Length, Progress, follow, restore_state, save_state
 
 _STEP_SEED = 2  # apart from the loader's
@@ -114,6 +110,7 @@ class Trainer:
             self.progress, self.length = restore_state(folder / "state.pt", *parts, self.length, timed=timed)
         if config.train.compile:
             self.network.features = torch.compile(self.network.features)  # type: ignore[assignment]
+        self.evaluator = Evaluator(config, data.train, accelerator)
         self.cache: ResizedPhotos | None = None
         self.model: nn.Module = accelerator.prepare_model(self.network)
         # Steps through the gradient scaler where there is one.
@@ -147,16 +144,22 @@ class Trainer:
         if not config.data.cache_gib or not hasattr(os, "pread"):
             yield
             return
-        plain = [*data.val, *self._plain_photos()] if config.train.precise_bn else data.val
-        keys = training_keys(data.train, config.train.resize == "mixed") + evaluation_keys(plain)
+        evaluated = [*data.val, *self.evaluator.plain]
+        keys = training_keys(data.train, config.train.resize == "mixed") + evaluation_keys(evaluated)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"photos-{self.accelerator.process_index}.cache"
         self.cache = ResizedPhotos(path, keys, config.preprocessing.resize, config.data.cache_gib)
+        self.evaluator.cache = self.cache
         try:
             yield
         finally:
             self.cache.close()
-            self.cache = None
+            self.cache = self.evaluator.cache = None
+
+    @property
+    def trained(self) -> Network:
+        """The network that is evaluated and saved: the averaged one, where there is one."""
+        return cast(Network, self.averaged.module) if self.averaged else self.network
 
     def _train(self, listener: Listener, interruption: Interruption) -> None:
         main = self.accelerator.is_main_process
@@ -166,8 +169,8 @@ class Trainer:
         while not self.is_over(self.progress.history):
             row = self._train_epoch(listener, interruption)
             trained = time.monotonic()
-            with self._at_inference() as network:
-                val = self.evaluate(network, self.data.val)
+            with self.evaluator.at_inference(self.trained) as network:
+                val = self.evaluator.evaluate(network, self.data.val)
                 weights = weights_of(network)
             row |= {f"top1_{head}": value["top1"] for head, value in val.items()}
             history = [*self.progress.history, row]
@@ -205,56 +208,6 @@ class Trainer:
             follow(optimizer, self.scheduler, self.optimizer.state_dict(), epoch * self.steps + step)
             self.optimizer = self.accelerator.prepare_optimizer(optimizer)
             self.length = Length(epochs, self.steps)
-
-    @contextmanager
-    def _at_inference(self) -> Iterator[Network]:
-        """The network that is evaluated and saved, until training goes on with its own."""
-        network = cast(Network, self.averaged.module) if self.averaged else self.network
-        if not self.config.train.precise_bn:
-            yield network
-            return
-        with precise_statistics(network, self._plain_batches()):
-            yield network
-
-    def _plain_batches(self) -> Iterator[Tensor]:
-        """This process's share of `train.precise_bn` training photos, the same ones in every epoch, normalised."""
-        config = self.config
-        chosen = self._plain_photos()
-        photos = EvalPhotos(chosen, config.preprocessing, cache=self.cache)
-        for images, _ in eval_loader(photos, min(config.train.batch_size, len(chosen)), config.data.workers):
-            yield normalise(self._to_device(images), config.preprocessing)
-
-    def _plain_photos(self) -> list[Photo]:
-        config, accelerator = self.config, self.accelerator
-        rank, processes, size = accelerator.process_index, accelerator.num_processes, config.train.batch_size
-        batches = shuffled_batches(self.labels, size, config.seed, 0, rank, processes)
-        count = max(1, config.train.precise_bn // (size * processes))
-        return [self.data.train[index] for batch in batches[:count] for index in batch]
-
-    def evaluate(self, network: Network, photos: Sequence[Photo]) -> Heads:
-        """Accuracies per head of `network` over `photos`; empty for no photos."""
-        if not photos:
-            return {}
-        return accuracies(self.predict(network, photos), network.head_names, self.config.model.mix)
-
-    def predict(self, network: Network, photos: Sequence[Photo]) -> Outputs:
-        """What `network` gives for `photos`, in their order, shared out among the processes."""
-        accelerator, train = self.accelerator, self.config.train
-        # Each rank has its own running statistics after its last step; rank 0's are the ones that are saved.
-        for buffer in network.buffers():
-            broadcast(buffer)
-        shares = [range(rank, len(photos), accelerator.num_processes) for rank in range(accelerator.num_processes)]
-        own = [photos[index] for index in shares[accelerator.process_index]]
-        photos_of = EvalPhotos(own, self.config.preprocessing, cache=self.cache)
-        loader = eval_loader(photos_of, train.batch_size, self.config.data.workers)
-        parts: list[Outputs] = (
-            gather_object([run_network(network, loader, self.config.preprocessing, accelerator.device)])
-            if own
-            else gather_object([])
-        )
-        order = torch.tensor([index for share in shares for index in share]).argsort()
-        logits, labels = (torch.cat([getattr(part, name) for part in parts])[order] for name in ("logits", "labels"))
-        return Outputs(logits, labels)
 
     def _train_epoch(self, listener: Listener, interruption: Interruption) -> records.Row:
         config, progress, accelerator = self.config, self.progress, self.accelerator
@@ -299,7 +252,7 @@ class Trainer:
                         self.model,
                         self.optimizer,
                         accelerator,
-                        self._to_device(images),
+                        on_device(images, accelerator.device, channels_last=train.channels_last),
                         labels.to(accelerator.device, non_blocking=True),
                         self.plan,
                         config,
@@ -344,10 +297,6 @@ class Trainer:
             "seconds": seconds,
         }
 
-    def _to_device(self, images: Tensor) -> Tensor:
-        images = images.to(self.accelerator.device, non_blocking=True)
-        return images.contiguous(memory_format=torch.channels_last) if self.config.train.channels_last else images
-
     def _finite(self, losses: Tensor, epoch: int, step: int) -> list[float]:
         values: list[float] = losses.tolist()
         if not all(math.isfinite(value) for value in values):
@@ -380,7 +329,9 @@ class Trainer:
         path = self.folder / "ckpt.pt"
         checkpoint = load_checkpoint(path)
         network = checkpoint.network().to(self.accelerator.device)
-        val, test = (self.predict(network, photos) if photos else None for photos in (self.data.val, self.data.test))
+        val, test = (
+            self.evaluator.predict(network, photos) if photos else None for photos in (self.data.val, self.data.test)
+        )
         if self.accelerator.is_main_process:
             write_end(self.folder, checkpoint, self.data, val, test, network.head_names, self.progress.history)
         self.accelerator.wait_for_everyone()

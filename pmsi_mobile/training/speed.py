@@ -1,9 +1,10 @@
-"""What makes training on a CPU faster and changes none of its bits."""
+"""What makes training faster and changes none of its bits."""
 
 import ctypes
 import sys
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 # Of glibc's malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
@@ -28,3 +29,9 @@ def spare_copies(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.ReLU6):
             module.inplace = False
+
+
+def on_device(images: Tensor, device: torch.device, *, channels_last: bool) -> Tensor:
+    """[B, 3, H, W] on its way to `device`, without waiting for it, in the layout that its convolutions take fastest."""
+    images = images.to(device, non_blocking=True)
+    return images.contiguous(memory_format=torch.channels_last) if channels_last else images

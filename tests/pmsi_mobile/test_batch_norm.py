@@ -67,7 +67,7 @@ def test_a_run_trains_as_it_would_without_and_saves_the_statistics_of_plain_phot
     data = open_data(birds, val_fraction=0.1, test_fraction=0.1, seed=0)
     trainer = Trainer(config, data, tmp_path / "with", Accelerator())
     saved = load_checkpoint(path).network()
-    evaluated = trainer.evaluate(saved, data.val)
+    evaluated = trainer.evaluator.evaluate(saved, data.val)
     with precise_statistics(trainer.network, plain_batches(trainer)):
         assert all(torch.equal(value, saved.state_dict()[name]) for name, value in trainer.network.state_dict().items())
     assert evaluated == load_checkpoint(path).metrics["val"]["heads"]

@@ -45,7 +45,7 @@ def test_the_averaged_network_has_statistics_of_its_own(birds, tmp_path):
     path, _ = run(birds, tmp_path / "run", train__epochs=1, train__ema=0.8, train__precise_bn=12)
     config, data = load_checkpoint(path).config, open_data(birds, val_fraction=0.1, test_fraction=0.1, seed=0)
     trainer = Trainer(config, data, tmp_path / "run", Accelerator())
-    with trainer._at_inference() as network:
+    with trainer.evaluator.at_inference(trainer.trained) as network:
         assert network is not trainer.network
         saved = load_checkpoint(path).weights
         assert all(torch.equal(value, saved[name]) for name, value in network.state_dict().items())

@@ -17,6 +17,7 @@ from pmsi_mobile.errors import Interrupted, PmsiError
 from pmsi_mobile.methods.registry import batches, build_network
 from pmsi_mobile.training import batch, loop
 from pmsi_mobile.training.budget import epochs_within
+from pmsi_mobile.training.evaluator import Evaluator
 from pmsi_mobile.training.optim import build_optimizer, build_scheduler
 from tests.conftest import small_config
 from tests.pmsi_mobile.runs import SMALL, call, command, press_ctrl_c_in_step, run
@@ -110,7 +111,7 @@ def test_a_run_ends_when_it_has_become_no_better_for_some_epochs(birds, tmp_path
         top = next(tops)
         return {head: {"top1": top, "top5": 1.0} for head in ("S3", "S4", "S5", "concat", "mix")}
 
-    monkeypatch.setattr(loop.Trainer, "evaluate", evaluate)
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
     lasting = {"train__epochs": 9, "train__patience": 2, "train__precise_bn": 0}
     path, listener = run(birds, tmp_path / "best", **lasting)
     assert [row["top1_mix"] for row in listener.rows] == [0.2, 0.5, 0.5, 0.4]
