@@ -134,7 +134,7 @@ def test_a_signal_during_evaluation_does_not_cost_the_epoch(birds, tmp_path, mon
     config = load_config("mobile-rmg", SMALL)
     data = open_data(birds, val_fraction=0.1, test_fraction=0.1, seed=0)
     trainer = Trainer(config, data, tmp_path, Accelerator())
-    monkeypatch.setattr(trainer, "evaluate", lambda *_: signal.raise_signal(signal.SIGTERM))
+    monkeypatch.setattr(trainer.evaluator, "evaluate", lambda *_: signal.raise_signal(signal.SIGTERM))
     with pytest.raises(Interrupted) as stop:
         trainer.fit(Silent())
     assert stop.value.exit_code == 143
