@@ -238,10 +238,12 @@ def one_batch(config, network, images, labels, steps):
 
 @pytest.mark.parametrize("method", OTHERS)
 def test_training_moves_every_weight_of_a_method_and_it_learns(method):
-    """Twelve drawn birds of three species, by heart: losses fall by a third in a few steps from random weights."""
+    """Twelve drawn birds of three species, by heart: losses fall by half from random weights, however they are rounded:
+    with weights 1e-5 off they fall to 0.35 of the first and less."""
     # Pooled products have length 1: their classifiers learn at rates of about 1, in their authors' programs too.
-    rate, steps, side = {"bcnn": (10.0, 10, 64), "hbp": (3.0, 10, 64)}.get(method, (0.02, 8, 32))
-    rates = {"train__lr_backbone": 0.02, "train__lr_new": rate, "train__weight_decay": 0, "train__clip_norm": 0}
+    own = {"bcnn": (0.02, 3.0, 30, 64), "hbp": (0.01, 1.0, 30, 64)}
+    backbone, new, steps, side = own.get(method, (0.01, 0.01, 24, 32))
+    rates = {"train__lr_backbone": backbone, "train__lr_new": new, "train__weight_decay": 0, "train__clip_norm": 0}
     config, network = build(method, **rates, model__stages=2)
     species = choose_species(3, 0)
     birds = [draw_bird(species[index % 3], np.random.default_rng(index), side).image for index in range(12)]
@@ -252,7 +254,7 @@ def test_training_moves_every_weight_of_a_method_and_it_learns(method):
     # What is normalised right after has a bias whose gradient is 0 but for rounding.
     still = [name for name, value in network.named_parameters() if value.ndim > 1 and torch.equal(value, before[name])]
     assert still == []
-    assert losses[-1].mean() < 0.67 * losses[0].mean()
+    assert losses[-1].mean() < 0.5 * losses[0].mean()
 
 
 @pytest.mark.parametrize("method", OTHERS)
