@@ -172,7 +172,7 @@ def _run(
         try:
             checkpoint = trainer.fit(listener)
         except Interrupted as stop:
-            how = _how_to_go_on(data, folder, again, trainer.progress.epoch, trainer.length.epochs)
+            how = _how_to_go_on(data, again, trainer.progress.epoch, trainer.length.epochs)
             raise Interrupted(stop.signal_number, how) from None
     if accelerator.is_main_process:
         if trainer.progress.epoch < trainer.length.epochs:
@@ -186,13 +186,13 @@ def _run(
     return checkpoint
 
 
-def _how_to_go_on(data: Path, folder: Path, again: Path, epoch: int, epochs: int) -> str:
-    from pmsi_mobile.training.run_folder import is_begun
+def _how_to_go_on(data: Path, folder: Path, epoch: int, epochs: int) -> str:
+    from pmsi_mobile.training.run_folder import holds_work
 
     where = f"in epoch {epoch + 1} of {epochs}" if epoch < epochs else "after the last epoch"
-    if not is_begun(folder):
+    if not holds_work(folder):
         return f"interrupted {where}, before anything was saved"
-    command = shlex.join(["pmsi-train", str(data), "--output", str(again), "--resume"])
+    command = shlex.join(["pmsi-train", str(data), "--output", str(folder), "--resume"])
     return f"interrupted {where}; the state is saved, go on with: {command}"
 
 

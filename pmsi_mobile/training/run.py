@@ -41,12 +41,12 @@ def train(
     check_writable(folder, None if is_begun(folder) else data)
     check_teachers(config, folder)
     accelerator = open_accelerator(config, device)
-    split, checkpoint = None, folder / "ckpt.pt"
+    split = None
     for place, settings_there in runs_of(config, folder, accelerator).items():
         photos, _ = open_photos(data, split, settings_there, place, accelerator)
-        checkpoint = open_trainer(settings_there, photos, place, accelerator).fit(_Unheard())
+        open_trainer(settings_there, photos, place, accelerator).fit(_Unheard())
         split = place / "data.json"
-    return checkpoint
+    return folder / "ckpt.pt"
 
 
 def open_accelerator(config: Config, device: Device) -> Accelerator:

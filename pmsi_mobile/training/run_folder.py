@@ -51,6 +51,11 @@ def is_begun(folder: Path) -> bool:
     return (folder / "state.pt").exists()
 
 
+def holds_work(folder: Path) -> bool:
+    """Whether `--resume` finds anything to go on from: the run's own state, or that of a teacher of its own."""
+    return is_begun(folder) or any(is_begun(teacher) for teacher in folder.glob(f"{FOLDER}/*"))
+
+
 def resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume: bool) -> tuple[Config, list[str]]:
     """The configuration that the run is to have, and lines for the log: preset and overrides, or with `--resume` the
     run's own with what may be changed.
@@ -60,7 +65,7 @@ def resolve(preset: str | None, overrides: dict[str, Any], folder: Path, resume:
     """
     saved = folder / "config.yaml"
     if not resume:
-        if is_begun(folder) or any(is_begun(teacher) for teacher in folder.glob(f"{FOLDER}/*")):
+        if holds_work(folder):
             raise PmsiError(f"{folder} already holds a run: go on with --resume, or choose another --output")
         if (folder / "ckpt.pt").exists():
             raise PmsiError(f"{folder} already holds a trained model, ckpt.pt: choose another --output")
