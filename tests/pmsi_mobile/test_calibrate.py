@@ -110,5 +110,5 @@ def test_too_few_photos_leave_the_checkpoint_as_it_was(checkpoint, birds, monkey
     (checkpoint.parent / "data.json").unlink()
     before = checkpoint.read_bytes()
     assert call(calibrate, monkeypatch, checkpoint, birds / "train") == 2
-    assert "0 photos are too few to calibrate on: give 50 or more" in capsys.readouterr().err
+    assert "0 photos are too few to calibrate on: give 20 or more" in capsys.readouterr().err
     assert checkpoint.read_bytes() == before

@@ -142,6 +142,19 @@ def test_calibration_takes_the_error_away():
     assert after.brier < before.brier
 
 
+def test_twenty_photos_of_an_unsure_network_do_better_than_none():
+    random = np.random.default_rng(15)
+    others, truth = photos(random, 3000, 0.4)
+    uncalibrated = measure(softmax(others), truth).ece
+    errors = []
+    for _ in range(20):
+        logits, labels = photos(random, FEWEST, 0.4)
+        temperature = calibrate(torch.tensor(logits)[:, None], torch.tensor(labels), "logits")["mix"].temperature
+        errors.append(measure(softmax(others / temperature), truth).ece)
+    assert np.median(errors) < uncalibrated / 2
+    assert max(errors) < uncalibrated
+
+
 def test_mix_and_concat_have_a_temperature_each_and_few_photos_none():
     logits, labels = photos(np.random.default_rng(6), 400)
     heads = torch.tensor(np.stack([logits, logits, logits], axis=1))
