@@ -19,6 +19,7 @@ from pmsi_export.jobs.describe import describe
 from pmsi_export.jobs.predictor import Predictor, open_predictor
 from pmsi_export.runtime.reference import reference_runner
 from pmsi_export.runtime.runner import Runner, all_classes
+from pmsi_export.weights.int8 import quantise
 from pmsi_mobile.checkpoint import load_checkpoint, save_checkpoint
 from pmsi_mobile.confidence.record import Unknown
 from pmsi_mobile.errors import MeasurementError, PmsiError
@@ -76,7 +77,9 @@ def test_every_format_gives_the_score_beside_the_probabilities(name, precision, 
     known = FORMATS[name]
     contract = describe(load_checkpoint(scoring), "0" * 64, known, not_measured(precision, "no"), precision, VARIANT)
     path = tmp_path / f"model{known.suffix}"
-    converter(known).convert(graph, contract, path, images)
+    # As an export rounds them: weights of the whole range overflow in ONNX Runtime without VNNI.
+    rounded = quantise(graph, images, paired_sums=True) if precision == "int8" else graph
+    converter(known).convert(rounded, contract, path, images)
     runner = all_classes(load_file(path, verify=False), contract)
     with torch.no_grad():
         expected, score = graph(torch.from_numpy(images).permute(0, 3, 1, 2).float())
