@@ -12,7 +12,7 @@ from pmsi_mobile.confidence.unknown import find_threshold, unknown_scores
 from pmsi_mobile.network.mixing import mix
 
 FEWEST = 20
-"""Photos below which nothing is fitted. With as many a temperature was better than 1; the unknown threshold wants 19."""
+"""Photos below which nothing is fitted. With these a temperature is better than 1; the unknown threshold wants 19."""
 
 
 def calibrate(logits: Tensor, labels: Tensor, rule: str) -> Mapping[str, Confidence]:
