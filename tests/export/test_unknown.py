@@ -78,7 +78,7 @@ def test_every_format_gives_the_score_beside_the_probabilities(name, precision, 
     contract = describe(load_checkpoint(scoring), "0" * 64, known, not_measured(precision, "no"), precision, VARIANT)
     path = tmp_path / f"model{known.suffix}"
     # As an export rounds them: weights of the whole range overflow in ONNX Runtime without VNNI.
-    rounded = quantise(graph, images, paired_sums=True) if precision == "int8" else graph
+    rounded = quantise(graph, images, paired_sums=known.paired_sums) if precision == "int8" else graph
     converter(known).convert(rounded, contract, path, images)
     runner = all_classes(load_file(path, verify=False), contract)
     with torch.no_grad():
