@@ -32,6 +32,8 @@ MAVEN = Path.home() / ".m2" / "repository"
 PACKAGE = "org.pmsi.mobile.demo"
 ABIS = ("arm64-v8a", "x86_64")
 PAGE = 16384
+# Half the work for a program of some seconds.
+JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 D8 = ("mobsf==3.9.7", "r8-3.3.75.jar")
 ONNXRUNTIME = "com.github.asus4.onnxruntime@0.4.9"
 # How the names of a runtime's classes begin: those of src/<runtime>.
@@ -150,7 +152,7 @@ def write_aligned(path: Path, entries: Iterator[tuple[str, bytes, bool]]) -> Non
 
 
 def assemble(runtimes: Sequence[str], path: Path) -> None:
-    run("mvn", "-q", "-f", ROOT / "pom.xml", "package", "-Dmaven.test.skip=true")
+    """From what Maven left in target."""
     folder = TARGET / "apk" / "work"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -169,7 +171,7 @@ def assemble(runtimes: Sequence[str], path: Path) -> None:
     aars = libraries(runtimes)
     jars = classes(runtimes, aars, folder)
     run(
-        *("java", "-Xmx1500m", "-cp", d8(), "com.android.tools.r8.D8", "--release"),
+        *("java", *JVM, "-Xmx1500m", "-cp", d8(), "com.android.tools.r8.D8", "--release"),
         *("--min-api", property_of("app.minSdk"), "--lib", framework, "--output", folder, *jars),
     )
 
@@ -335,6 +337,7 @@ def show(report: dict[str, object]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runtimes", default="litert,onnxruntime", help="some of litert, onnxruntime")
+    parser.add_argument("--no-build", action="store_true", help="take what Maven left in target as it is")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     arguments = parser.parse_args()
     runtimes = arguments.runtimes.split(",")
@@ -343,6 +346,8 @@ def main() -> None:
             f"'{arguments.runtimes}' is not some of litert, onnxruntime: ExecuTorch's library is not to be had here"
         )
     path = TARGET / "apk" / f"demo-{'-'.join(runtimes)}.apk"
+    if not arguments.no_build:
+        run("mvn", "-q", "-f", ROOT / "pom.xml", "package", "-Dmaven.test.skip=true")
     assemble(runtimes, path)
     report = verify(path, runtimes)
     print(json.dumps(report, indent=2)) if arguments.json else show(report)

@@ -9,12 +9,14 @@ import pytest
 
 from pmsi_export.checks.gates import agreement
 from pmsi_export.checks.inspect import diagnose, diagnose_checkpoint
+from pmsi_export.commands.export import main as export
 from pmsi_export.formats.open import load_file, read_contract
 from pmsi_export.formats.tflite.convert import quantise_dynamically
 from pmsi_export.graph.variant import Variant, load_variant
 from pmsi_export.runtime.runner import Runner
 from pmsi_mobile.errors import PmsiError
 from tests.export.conftest import draw_picture, run_command
+from tests.pmsi_mobile.runs import call
 
 
 def counts(diagnosis):
@@ -74,13 +76,14 @@ def test_operators_of_formats_without_a_delegate(exported, name, expected):
     assert counts(diagnosis)[expected] == 58
 
 
-def test_diagnose_prints_one_table_per_file_and_json_for_scripts(exported, checkpoint):
+def test_diagnose_prints_one_table_per_file_and_json_for_scripts(exported, checkpoint, monkeypatch, capsys):
     files = [exported.file("tflite"), exported.file("executorch"), checkpoint]
     shown = run_command("pmsi-export", "--diagnose", *files)
     assert (shown.status, shown.stderr) == (0, "")
     assert f"{files[0]}: " in shown.stdout
     assert "1 delegated partition\n" in shown.stdout
-    rows = json.loads(run_command("pmsi-export", "--diagnose", *files, "--json").stdout)
+    assert call(export, monkeypatch, "--diagnose", *files, "--json") == 0
+    rows = json.loads(capsys.readouterr().out)
     assert [row["format"] for row in rows] == ["tflite", "executorch", "checkpoint"]
     assert rows[0]["macs"] == rows[2]["macs"] > 1e7
 
