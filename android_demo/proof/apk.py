@@ -32,8 +32,8 @@ MAVEN = Path.home() / ".m2" / "repository"
 PACKAGE = "org.pmsi.mobile.demo"
 ABIS = ("arm64-v8a", "x86_64")
 PAGE = 16384
-# Half the work for a program of some seconds.
-JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+# Maven's: half the work for a program of some seconds.
+JVM = (ROOT / ".mvn" / "jvm.config").read_text().split()
 D8 = ("mobsf==3.9.7", "r8-3.3.75.jar")
 ONNXRUNTIME = "com.github.asus4.onnxruntime@0.4.9"
 # How the names of a runtime's classes begin: those of src/<runtime>.
